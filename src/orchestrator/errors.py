@@ -1,0 +1,315 @@
+"""Every exception that Orchestrator raises on purpose.
+
+OrchestratorError
+├── PipelineError                a definition is at fault (exit code 2)
+│   ├── PipelineFileError        … with every fault of the file, each with its position
+│   ├── TemplateError            a `${…}` cannot be read or resolved
+│   │   └── UnknownNameError     … because nothing has that name
+│   └── HandlerNotFoundError     `module:function` cannot be imported
+├── InputError                   what the caller gave does not fit (exit code 2)
+│   └── UnknownExecutionError    no execution has that id
+├── ExecutionError               a run did not do what was asked
+│   ├── ExecutionFailedError     it ended FAILED (exit code 1)
+│   ├── NotResumableError        it has ended; names the verb that would help (exit code 2)
+│   └── InterruptedExecution     it was paused by an interrupt (exit code 130)
+├── StepError                    an attempt failed for a reason that is not the handler's own exception
+│   ├── StepTimeoutError         it took longer than its timeout
+│   ├── ShellError               a command ended with a non-zero exit code or a signal
+│   ├── WorkerLostError          the process that ran it died
+│   ├── HandlerStillRunningError a thread outlived its timeout and cannot be ended
+│   ├── RemoteError              an exception of a worker process that cannot be rebuilt here
+│   └── TooManyInterruptionsError the engine died again and again while it ran
+├── CodecError                   a value or a record cannot be written or read
+│   ├── EncodeError              … written: names the path inside the value and the type
+│   └── DecodeError              … read: damaged, from a newer version, or of an unknown type
+├── StoreError                   the store failed (exit code 5)
+│   ├── ConflictError            another writer was at that position first
+│   ├── LeaseLostError           the right to write has passed to another owner
+│   ├── OwnedElsewhereError      another living process has the execution (exit code 4)
+│   ├── BlobMissingError         a commit refers to a blob that the store does not hold
+│   ├── StoreBusyError           another process kept the database locked for too long
+│   └── SchemaError              the file is no journal, or one of a newer version
+└── IllegalMoveError             a bug: a move that the table of states does not list
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class OrchestratorError(Exception):
+    """The root: catches everything that Orchestrator raises on purpose."""
+
+
+# -- definitions and inputs ------------------------------------------------------------------------------------------
+
+
+class PipelineError(OrchestratorError):
+    """A pipeline's definition is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of a definition.
+
+    `line` and `column` count from 1; both are 0 where the definition came from Python and has no file.
+    `path` says where in the model: `steps.load.with.path`.
+    """
+
+    message: str
+    line: int = 0
+    column: int = 0
+    source_line: str = ""
+    path: str = ""
+    hint: str = ""
+
+
+class PipelineFileError(PipelineError):
+    """Every fault of one definition. `str()` shows each with its position, its line and a caret."""
+
+    def __init__(self, file: str, faults: Sequence[Fault]) -> None:
+        self.file, self.faults = file, tuple(faults)
+        super().__init__("\n".join(self._show(fault) for fault in self.faults))
+
+    def _show(self, fault: Fault) -> str:
+        where = f"{self.file}:{fault.line}:{fault.column}" if fault.line else f"{self.file}: {fault.path}".rstrip(": ")
+        text = f"{where}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "")
+        if not fault.source_line:
+            return text
+        line = fault.source_line
+        start = max(0, fault.column - 1 - 80)
+        shown = line[start : start + 120].replace("\t", " ")
+        return f"{text}\n    {shown}\n    {' ' * (fault.column - 1 - start)}^"
+
+
+class TemplateError(PipelineError):
+    """A `${…}` cannot be read or resolved. `placeholder` is its text."""
+
+    def __init__(self, message: str, placeholder: str = "", offset: int = 0) -> None:
+        self.placeholder, self.offset = placeholder, offset
+        super().__init__(message)
+
+
+class UnknownNameError(TemplateError):
+    """Nothing has the name that a placeholder asks for; `nearest` are the closest known names."""
+
+    def __init__(self, placeholder: str, name: str, where: str = "", nearest: Sequence[str] = ()) -> None:
+        self.name, self.where, self.nearest = name, where, tuple(nearest)
+        place = f" (used in {where})" if where else ""
+        hint = f"; did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else ""
+        super().__init__(f"{placeholder}: nothing is named {name!r}{place}{hint}", placeholder)
+
+
+class HandlerNotFoundError(PipelineError):
+    """A `module:function` cannot be imported. `target` is that text, `nearest` the closest names that exist."""
+
+    def __init__(self, message: str, target: str = "", nearest: Sequence[str] = ()) -> None:
+        self.target, self.nearest = target, tuple(nearest)
+        hint = f"; did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else ""
+        super().__init__(message + hint)
+
+
+class InputError(OrchestratorError):
+    """What the caller gave does not fit: a missing or unknown input, a wrong type, a bad option."""
+
+
+class UnknownExecutionError(InputError):
+    """No execution of this store has that id."""
+
+    def __init__(self, execution_id: str, store: str = "", nearest: Sequence[str] = ()) -> None:
+        self.execution_id, self.nearest = execution_id, tuple(nearest)
+        place = f" in {store}" if store else ""
+        hint = f"; did you mean {' or '.join(nearest)}?" if nearest else "; `orchestrator list` shows what there is"
+        super().__init__(f"no execution {execution_id!r}{place}{hint}")
+
+
+# -- executions and steps --------------------------------------------------------------------------------------------
+
+
+class ExecutionError(OrchestratorError):
+    """A run did not do what was asked of it."""
+
+
+class ExecutionFailedError(ExecutionError):
+    """The execution ended FAILED. `step_key` and `error` (a mapping, see failure.ErrorInfo.to_dict) say why."""
+
+    def __init__(self, execution_id: str, message: str, step_key: str | None = None, error: object = None) -> None:
+        self.execution_id, self.step_key, self.error = execution_id, step_key, error
+        super().__init__(message)
+
+
+class NotResumableError(ExecutionError):
+    """The execution has ended, so that `resume` has nothing to go on with; `status` says how it ended."""
+
+    def __init__(self, execution_id: str, status: str, hint: str) -> None:
+        self.execution_id, self.status = execution_id, status
+        super().__init__(f"execution {execution_id} is {status}; {hint}")
+
+
+class InterruptedExecution(ExecutionError):
+    """The execution was paused by an interrupt; `resume` goes on."""
+
+    def __init__(self, execution_id: str) -> None:
+        self.execution_id = execution_id
+        super().__init__(f"execution {execution_id} was interrupted; go on with `orchestrator resume {execution_id}`")
+
+
+class StepError(OrchestratorError):
+    """An attempt failed for a reason that is not an exception of the handler itself."""
+
+
+class StepTimeoutError(StepError, TimeoutError):
+    """An attempt took longer than its timeout."""
+
+    def __init__(self, step_key: str, timeout_seconds: float) -> None:
+        self.step_key, self.timeout_seconds = step_key, timeout_seconds
+        super().__init__(f"step {step_key!r} was ended after its timeout of {timeout_seconds:g} s")
+
+
+class ShellError(StepError):
+    """A command ended with a non-zero exit code (negative: the signal that ended it)."""
+
+    def __init__(self, command: str, exit_code: int, stderr_tail: str = "") -> None:
+        self.command, self.exit_code, self.stderr_tail = command, exit_code, stderr_tail
+        how = f"ended with exit code {exit_code}" if exit_code >= 0 else f"was ended by signal {-exit_code}"
+        tail = f": {stderr_tail}" if stderr_tail else ""
+        super().__init__(f"{command} {how}{tail}")
+
+
+class CommandNotStartedError(StepError):
+    """A command could not be started: not found, no permission, arguments too large. `errno` is the kernel's reason."""
+
+    def __init__(self, command: str, reason: str, errno: int = 0) -> None:
+        self.command, self.reason, self.errno = command, reason, errno
+        super().__init__(f"{command} could not be started: {reason}")
+
+
+class OutputError(StepError):
+    """What a command wrote to its stdout cannot be the step's value: too much of it, or no JSON."""
+
+    def __init__(self, command: str, reason: str) -> None:
+        self.command, self.reason = command, reason
+        super().__init__(f"the output of {command} cannot be used: {reason}")
+
+
+class WorkerLostError(StepError):
+    """The process that ran an attempt died (killed, out of memory, os._exit); `exit_code` as far as it is known."""
+
+    def __init__(self, message: str, step_key: str = "", exit_code: int | None = None) -> None:
+        self.step_key, self.exit_code = step_key, exit_code
+        super().__init__(message)
+
+
+class HandlerExitError(StepError):
+    """A handler raised what is meant to end a program or a task: SystemExit, KeyboardInterrupt, its own cancellation."""
+
+    def __init__(self, raised: str, detail: str = "") -> None:
+        self.raised, self.detail = raised, detail
+        super().__init__(
+            f"the handler raised {raised}{f'({detail})' if detail else ''}, which would end the program"
+            "; return a value, or raise an ordinary exception to let the step fail"
+        )
+
+
+class HandlerStillRunningError(StepError):
+    """A handler outlived its timeout and cannot be ended (a thread cannot), so it is not tried again."""
+
+    def __init__(self, step_key: str, where: str, waited_seconds: float) -> None:
+        self.step_key, self.where, self.waited_seconds = step_key, where, waited_seconds
+        super().__init__(
+            f"step {step_key!r} still runs in {where}, {waited_seconds:g} s after it was to end, and cannot be ended"
+            "; it is not tried again, so that it never runs twice at once (`runner: process` can be ended)"
+        )
+
+
+class RemoteError(StepError):
+    """An exception raised in a worker process that cannot be rebuilt here. `type_name` is its qualified name."""
+
+    def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
+        self.type_name, self.remote_traceback = type_name, traceback
+        super().__init__(f"{type_name}: {message}")
+
+
+class TooManyInterruptionsError(StepError):
+    """The engine died again and again while this step ran."""
+
+
+# -- journal and store -----------------------------------------------------------------------------------------------
+
+
+class CodecError(OrchestratorError):
+    """A value or a record cannot be written or read."""
+
+
+class EncodeError(CodecError):
+    """A value cannot be encoded. `path` says where inside it (`rows[3].handle`), `type_name` what stands there."""
+
+    def __init__(self, path: str, type_name: str, reason: str = "") -> None:
+        self.path, self.type_name = path, type_name
+        place = f"at {path}" if path else "at its top"
+        super().__init__(
+            f"the value cannot be recorded: {place} stands a {type_name}"
+            + (f" ({reason})" if reason else "")
+            + "; return plain data (text, numbers, lists, mappings, dates, dataclasses), "
+            "or write a file and return its path"
+        )
+
+
+class DecodeError(CodecError):
+    """A recorded value cannot be read: damaged, written by a newer version, or of a type not known here."""
+
+
+class StoreError(OrchestratorError):
+    """The store failed: the disk, the file, the database."""
+
+
+class ConflictError(StoreError):
+    """Another writer was at this position of the journal first."""
+
+    def __init__(self, execution_id: str, expected_position: int) -> None:
+        self.execution_id, self.expected_position = execution_id, expected_position
+        super().__init__(f"the journal of {execution_id} no longer ends at position {expected_position}; read it again")
+
+
+class LeaseLostError(StoreError):
+    """The right to write this execution has passed to another owner."""
+
+    def __init__(self, execution_id: str, epoch: int) -> None:
+        self.execution_id, self.epoch = execution_id, epoch
+        super().__init__(f"execution {execution_id} was taken over by another process (our epoch {epoch} has passed)")
+
+
+class OwnedElsewhereError(StoreError):
+    """Another living process has this execution."""
+
+    def __init__(self, execution_id: str, owner: str) -> None:
+        self.execution_id, self.owner = execution_id, owner
+        super().__init__(f"execution {execution_id} is being run by {owner}; wait for it, or stop that process first")
+
+
+class BlobMissingError(StoreError):
+    """A commit refers to a blob that the store does not hold."""
+
+
+class StoreBusyError(StoreError):
+    """Another process kept the database locked for `waited_seconds`; `holders` are those known to hold it."""
+
+    def __init__(self, location: str, waited_seconds: float, holders: Sequence[str] = ()) -> None:
+        self.location, self.waited_seconds, self.holders = location, waited_seconds, tuple(holders)
+        who = " and ".join(holders) or "another process"
+        super().__init__(
+            f"{location} has been locked by {who} for {waited_seconds:g} s; let it finish or end it, then try again"
+        )
+
+
+class SchemaError(StoreError):
+    """The file is no journal of ours, is damaged, or was written by a newer version."""
+
+
+class IllegalMoveError(OrchestratorError):
+    """A move that the table of states does not list: a bug in the caller. `story` tells what led to it."""
+
+    def __init__(self, what: str, old: str, new: str, story: str = "") -> None:
+        self.what, self.old, self.new, self.story = what, old, new, story
+        super().__init__(f"{what} cannot go from {old} to {new}" + (f"\n{story}" if story else ""))
