@@ -1,0 +1,279 @@
+"""What a store must offer: the `Store` protocol and the plain records that cross it.
+
+A store keeps bytes in order; it knows nothing of events. Its unit is the *append*: one or more encoded events of one
+execution, written at an expected position, under a lease, together with the execution's summary row: all of it or
+nothing. The contract that every store must pass is `orchestrator.testing.store_contract.StoreContract`.
+
+A commit is queued by `commit` and performed by whoever flushes first. `Commit.wait` flushes on the caller's own thread,
+so that a lone commit pays for no hand-over, and threads that wait at the same time share one transaction: the first
+to take the writer lock performs what all of them queued. An event loop queues, then flushes once per pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orchestrator.status import ExecutionStatus
+from orchestrator.types import BlobHash, ExecutionId
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process that runs executions. `started` is its start time in the kernel's clock ticks (0 where unknown).
+
+    Host, boot, pid and start time together name one process for ever; `token` is unique and also marks its children.
+    """
+
+    token: str
+    host: str
+    boot_id: str
+    pid: int
+    started: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one owner to write one execution. `epoch` rises with every claim and is checked in every commit.
+
+    `previous` is the dead owner it was taken from, whose children may still be there.
+    """
+
+    execution_id: ExecutionId
+    owner: Owner
+    epoch: int
+    previous: Owner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The row that listings read. `next_due` is when a waiting execution is to be woken (seconds since the epoch)."""
+
+    execution_id: ExecutionId
+    pipeline_id: str
+    status: ExecutionStatus
+    created_at: float
+    updated_at: float
+    steps_total: int = 0
+    steps_done: int = 0
+    steps_failed: int = 0
+    message: str = ""
+    next_due: float | None = None
+    priority: int = 0
+    concurrency_key: str | None = None
+    #: Filled in by `find`: the owner that has it now, and whether that process is known to be gone.
+    owner: str | None = None
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One or more encoded events of one execution.
+
+    `body` holds `count` events (see codec.encode_entries), the first at `expected_position + 1`. At
+    `expected_position` 0 it creates the execution, owned by `lease.owner` at epoch 1. Every hash of `blobs` must be in
+    the store already. `taken` are the inbox messages that these events stand for; they leave the inbox with the commit.
+    """
+
+    lease: Lease
+    expected_position: int
+    count: int
+    body: bytes
+    summary: Summary
+    blobs: tuple[BlobHash, ...] = ()
+    taken: tuple[int, ...] = ()
+
+
+class Commit:
+    """An append on its way to the store. Done when it is durable, or refused with an error."""
+
+    __slots__ = ("_callbacks", "_done", "_error", "_flush", "append")
+
+    def __init__(self, append: Append, flush: Callable[[], object]) -> None:
+        self.append = append
+        self._flush = flush
+        self._done = False
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[Commit], None]] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is known."""
+        return self._done
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it was refused; None while under way and where it succeeded."""
+        return self._error
+
+    def wait(self) -> None:
+        """Perform it on this thread, or let the thread that is already at it do so; raises why it was refused."""
+        if not self._done:
+            self._flush()
+        if self._error is not None:
+            raise self._error
+
+    def on_done(self, callback: Callable[[Commit], None]) -> None:
+        """Call back once, on the thread that performs the commit, when the outcome is known.
+
+        To be called before the first flush that could perform it (that is, on the thread that queued it).
+        """
+        if self._done:
+            callback(self)
+        else:
+            self._callbacks.append(callback)
+
+    def settle(self, error: BaseException | None = None) -> None:
+        """For stores: the outcome, after the transaction ended and with no lock held."""
+        self._error = error
+        self._done = True
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one append left in the journal: `count` events from `position` on; `sequence` rises over the whole store."""
+
+    sequence: int
+    execution_id: ExecutionId
+    position: int
+    count: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Progress or a line of output of one attempt. `kind` is progress, stdout, stderr or log; `fraction` is 0 to 1."""
+
+    step_key: str
+    attempt: int
+    at: float
+    kind: str
+    text: str
+    fraction: float | None = None
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something posted to an execution from outside: a signal, a cancel, an answer."""
+
+    id: int
+    execution_id: ExecutionId
+    at: float
+    kind: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which summaries `find` gives, newest first. None means any."""
+
+    statuses: frozenset[ExecutionStatus] | None = None
+    pipeline_id: str | None = None
+    execution_id: str | None = None
+    due_before: float | None = None
+    limit: int | None = 50
+
+
+class Store(Protocol):
+    """Where journals live. Every method may be called from any thread."""
+
+    #: What a person would call it: a path, an address without credentials.
+    location: str
+    #: Whether what it holds outlives this process.
+    survives_process: bool
+
+    @property
+    def slow(self) -> bool:
+        """Whether commits take so long (median above 2 ms) that an event loop should not make them itself."""
+        ...
+
+    def commit(self, append: Append) -> Commit:
+        """Queue an append. It is refused with ConflictError, LeaseLostError or BlobMissingError, alone in its group."""
+        ...
+
+    def flush(self, *, blocking: bool = True) -> bool:
+        """Perform what is queued. With `blocking=False`: False at once where somebody else holds the writer lock."""
+        ...
+
+    def put_blobs(self, blobs: Iterable[tuple[BlobHash, bytes]]) -> None:
+        """Keep these bytes under their hash, before the commit that refers to them; known ones cost nothing."""
+        ...
+
+    def get_blob(self, blob: BlobHash) -> bytes:
+        """The bytes kept under a hash; raises BlobMissingError, and DecodeError where they are damaged."""
+        ...
+
+    def has_blobs(self, blobs: Sequence[BlobHash]) -> set[BlobHash]:
+        """Which of these the store holds."""
+        ...
+
+    def read(self, execution_id: ExecutionId, after_position: int = 0) -> Iterator[Batch]:
+        """The journal of one execution from there on, in order, as it stood when the call was made."""
+        ...
+
+    def feed(self, after_sequence: int = 0, limit: int = 1000) -> list[Batch]:
+        """What was committed after that, over all executions, in order of commit."""
+        ...
+
+    def find(self, query: Query) -> list[Summary]:
+        """The summaries that match, newest first."""
+        ...
+
+    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
+        """Take an execution that nobody living has. Raises UnknownExecutionError or OwnedElsewhereError.
+
+        A process that is gone from this very boot of this host loses its executions at once, any other when its
+        heartbeat is older than the lease time. Claiming what `owner` has already raises OwnedElsewhereError as well.
+        """
+        ...
+
+    def extend(self, owner: Owner) -> None:
+        """The heartbeat: this owner is alive, for all its executions."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give an execution back; without effect where the lease has passed already."""
+        ...
+
+    def post(self, execution_id: ExecutionId, kind: str, payload: Mapping[str, Any]) -> int:
+        """Put a message into the inbox of an execution, without a lease; gives its id. Raises UnknownExecutionError."""
+        ...
+
+    def inbox(self, execution_id: ExecutionId) -> list[Message]:
+        """The messages that no event stands for yet, oldest first."""
+        ...
+
+    def note(self, execution_id: ExecutionId, notes: Sequence[Note]) -> None:
+        """Queue progress and output lines: they ride in the next group commit, or in one write a second.
+
+        Bounded: per attempt the newest `NOTES_KEPT` lines stay, and only the newest progress.
+        """
+        ...
+
+    def notes(self, execution_id: ExecutionId, step_key: str | None = None, after_sequence: int = 0) -> list[Note]:
+        """The notes of an execution or of one step, in order."""
+        ...
+
+    def sync(self) -> None:
+        """Bring all that was committed to the disk (what `durability="process"` leaves to the end of a command)."""
+        ...
+
+    def close(self) -> None:
+        """Flush and close. Nothing may be called afterwards; a second close does nothing."""
+        ...
+
+
+#: Output lines kept for each attempt.
+NOTES_KEPT = 1000
+#: After this many seconds without a heartbeat an owner on another host (or of an unknown kind) counts as dead.
+LEASE_SECONDS = 30.0
+#: How often an owner says that it lives, in seconds.
+HEARTBEAT_SECONDS = 10.0
