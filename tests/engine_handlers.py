@@ -1,0 +1,101 @@
+"""Handlers that the engine's tests call. Each leaves a line in the file that `WITNESS` names."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from orchestrator import current_attempt, progress
+
+WITNESS = "ORCHESTRATOR_TEST_WITNESS"
+
+
+def witness(word: str = "") -> int:
+    info = current_attempt()
+    assert info is not None
+    if WITNESS in os.environ:
+        with Path(os.environ[WITNESS]).open("a") as file:
+            file.write(f"{info.step_key} {info.generation} {info.attempt} {word}".rstrip() + "\n")
+    return info.attempt
+
+
+def add(left: int, right: int = 1) -> int:
+    witness()
+    return left + right
+
+
+async def add_async(left: int, right: int = 1) -> int:
+    witness()
+    await asyncio.sleep(0)
+    return left + right
+
+
+def nothing() -> None:
+    witness()
+
+
+def rows() -> dict[str, Any]:
+    witness()
+    return {"rows": [{"n": 1}, {"n": 2}, {"n": 3}], "months": ["jan", "feb"]}
+
+
+def spoil(data: dict[str, Any]) -> int:
+    """Changes what it was given, on every attempt, and fails on the first."""
+    attempt = witness()
+    data["rows"].append("spoilt")
+    data["months"].clear()
+    if attempt == 1:
+        raise ConnectionError("first attempt")
+    return len(data["rows"])
+
+
+def length(data: dict[str, Any]) -> int:
+    witness()
+    return len(data["rows"]) + len(data["months"])
+
+
+def fail_until(attempt: int, kind: str = "ConnectionError") -> int:
+    made = witness()
+    if made < attempt:
+        raise {"ConnectionError": ConnectionError, "ValueError": ValueError}[kind](f"attempt {made}")
+    return made
+
+
+def fail_unless(path: str) -> str:
+    witness()
+    if not Path(path).exists():
+        raise ValueError(f"{path} is missing")
+    return "there"
+
+
+def unencodable() -> Any:
+    witness()
+    return {"rows": [1, {"handle": object()}]}
+
+
+def slow(seconds: float) -> str:
+    witness()
+    for part in range(10):
+        progress(part / 10, f"part {part}")
+        time.sleep(seconds / 10)
+    return "slept"
+
+
+async def slow_async(seconds: float) -> str:
+    witness("start")
+    await asyncio.sleep(seconds)
+    witness("end")
+    return "slept"
+
+
+def large(size: int) -> dict[str, Any]:
+    witness()
+    return {"raw": os.urandom(size), "n": 1}
+
+
+def same(value: Any) -> Any:
+    witness()
+    return value
