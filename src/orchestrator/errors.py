@@ -147,6 +147,15 @@ class NotResumableError(ExecutionError):
         super().__init__(f"execution {execution_id} is {status}; {hint}")
 
 
+class ProcessesLeftError(ExecutionError):
+    """Processes of an engine that died cannot be ended: another user's, or stuck in the kernel."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.pids = tuple(pids)
+        shown = ", ".join(map(str, self.pids))
+        super().__init__(f"the engine that died left processes that cannot be ended ({shown}); end them, then resume")
+
+
 class InterruptedExecution(ExecutionError):
     """The execution was paused by an interrupt; `resume` goes on."""
 
@@ -202,7 +211,7 @@ class WorkerLostError(StepError):
 
 
 class HandlerExitError(StepError):
-    """A handler raised what is meant to end a program or a task: SystemExit, KeyboardInterrupt, its own cancellation."""
+    """A handler raised what ends a program or a task: SystemExit, KeyboardInterrupt, a cancellation of its own."""
 
     def __init__(self, raised: str, detail: str = "") -> None:
         self.raised, self.detail = raised, detail

@@ -186,7 +186,7 @@ def _chain(exc: BaseException) -> Iterator[BaseException]:
 
 
 def _by_code(exc: BaseException) -> tuple[ErrorCategory, ErrorSeverity] | None:
-    if isinstance(exc, OSError) and exc.errno in ERRNO_RULES:
+    if isinstance(exc, OSError) and exc.errno is not None and exc.errno in ERRNO_RULES:
         return ERRNO_RULES[exc.errno]
     response = getattr(exc, "response", None)
     for owner, name in (
@@ -220,7 +220,7 @@ def _retry_after(exc: BaseException) -> float | None:
     """`exc.retry_after` in seconds, or the Retry-After header (RFC 9110, seconds form) of its response."""
     value: Any = getattr(exc, "retry_after", None)
     if value is None:
-        headers = getattr(getattr(exc, "response", None), "headers", None)
+        headers: Any = getattr(getattr(exc, "response", None), "headers", None)
         value = headers.get("Retry-After") if hasattr(headers, "get") else None
     try:
         return max(0.0, float(value)) if value is not None else None

@@ -83,7 +83,9 @@ def test_retry_after_is_read_from_the_exception_or_its_response() -> None:
     st.floats(1, 10),
     st.floats(0, 1),
 )
-def test_delays_stay_within_their_bounds(attempt: int, initial: float, most: float, factor: float, jitter: float) -> None:
+def test_delays_stay_within_their_bounds(
+    attempt: int, initial: float, most: float, factor: float, jitter: float
+) -> None:
     config = RetryConfig(initial_delay=initial, max_delay=most, backoff_factor=factor, jitter=jitter)
     plain = RetryConfig(initial_delay=initial, max_delay=most, backoff_factor=factor).get_delay(attempt)
     assert plain == pytest.approx(min(most, initial * factor**attempt))
@@ -107,7 +109,9 @@ def test_retry_decisions() -> None:
 def test_what_is_kept_of_an_error_is_json_and_names_no_secret() -> None:
     planted = "hunter2"
     try:
-        raise ConnectionError(f"GET postgres://me:{planted}@db/x failed, password={planted}, Authorization: Bearer {planted}")
+        raise ConnectionError(
+            f"GET postgres://me:{planted}@db/x failed, password={planted}, Authorization: Bearer {planted}"
+        )
     except ConnectionError as exc:
         kept = ErrorInfo.of(exc, error_id="1", timestamp=utc(0), step_id="a").to_dict()
     text = json.dumps(kept)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,9 @@ MAX_RUNNING = 256
 GRACE_SECONDS = 10.0
 #: Notes reach the store, and the heartbeat is looked at, this often.
 _TICK_SECONDS = 1.0
+
+#: What a caller may choose as an execution's id.
+_ID = re.compile(r"[A-Za-z0-9][\w.:-]{0,119}", re.ASCII)
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +113,7 @@ class StateGraphEngine:
         self._drives: set[_Drive] = set()
         self._interrupted = False
         self._pump: _Pump | None = None
+        self._ticking: asyncio.TimerHandle | None = None
         self._heartbeat_due = 0.0
 
     async def execute(
@@ -121,7 +126,7 @@ class StateGraphEngine:
         """
         plan = pipeline if isinstance(pipeline, Plan) else make_plan(pipeline)
         base_dir = str(plan.base_dir or "")
-        id_ = ExecutionId(execution_id or new_id(self.clock))
+        id_ = ExecutionId(new_id(self.clock) if execution_id is None else _checked_id(execution_id))
         if self.store.find(Query(execution_id=id_)):
             raise InputError(f"there is an execution {id_!r} already; `orchestrator resume {id_}` goes on with it")
         session = self._session(Lease(id_, self.owner, 1), plan)
@@ -220,13 +225,15 @@ class StateGraphEngine:
             self._pump = _Pump(self.store, loop, self._stop)
         running = _Drive(self, session, base_dir, loop, self._pump)
         self._drives.add(running)
-        if len(self._drives) == 1:
-            self._heartbeat_due = 0.0
+        if self._ticking is None:
             self._tick(loop)
         try:
             await running.run(events)
         finally:
             self._drives.discard(running)
+            if not self._drives and self._ticking is not None:
+                self._ticking.cancel()
+                self._ticking = None
             if not self.store.flush(blocking=False):
                 await loop.run_in_executor(None, self.store.flush)
             self.store.release(session.lease)
@@ -238,15 +245,28 @@ class StateGraphEngine:
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """Once a second while anything runs: bring notes to the store, say that this owner lives."""
-        if not self._drives:
-            return
         assert self._pump is not None
         self._pump.request()
         now = self.clock.monotonic()
         if now >= self._heartbeat_due:
             self._heartbeat_due = now + HEARTBEAT_SECONDS
-            loop.run_in_executor(None, self.store.extend, self.owner)
-        loop.call_later(_TICK_SECONDS, self._tick, loop)
+            loop.run_in_executor(None, self.store.extend, self.owner).add_done_callback(_log_failure)
+        self._ticking = loop.call_later(_TICK_SECONDS, self._tick, loop)
+
+
+def _log_failure(done: asyncio.Future[None]) -> None:
+    """A heartbeat that failed is no reason to stop: the next commit tells whether the lease still stands."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        _log.warning("heartbeat_failed: %s", error)
+
+
+def _checked_id(execution_id: str) -> str:
+    if not _ID.fullmatch(execution_id):
+        raise InputError(
+            f"{execution_id[:80]!r} cannot be the id of an execution; "
+            "use up to 120 letters, digits and any of _ - . : and begin with a letter or a digit"
+        )
+    return execution_id
 
 
 def require_known(store: Store, execution_id: str) -> Summary:

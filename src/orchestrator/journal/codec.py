@@ -7,8 +7,8 @@ without calling them.
 
 A value whose bytes exceed `CUT_BYTES` is cut: large parts become *blobs* under the sha256 of their bytes, and a
 reference stands in their place. A large value that is carried through a hundred steps is thus written once, and one
-that changes in a part costs that part. The search for large parts goes down only where a container's children are large on average,
-so that a list of a million numbers is one blob and costs no walk in Python.
+that changes in a part costs that part. The search for large parts goes down only where a container's children are
+large on average, so that a list of a million numbers is one blob and costs no walk in Python.
 """
 
 from __future__ import annotations
@@ -298,7 +298,7 @@ _Read = Callable[[bytes], Any]
 def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None) -> Any:
     """The value of `pack`'s bytes. Raises DecodeError; BlobMissingError where a blob is needed without `get_blob`."""
 
-    # The C decoder drops what a hook raises and says "ext_hook failed"; the first fault is the innermost and tells more.
+    # The C decoder drops what a hook raises and says "ext_hook failed"; the first fault is the innermost one.
     faults: list[Exception] = []
 
     def read(part: bytes) -> Any:

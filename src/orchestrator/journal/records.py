@@ -36,7 +36,7 @@ _MAX_BODY_BYTES = 1 << 30
 _ENCODED = 1
 
 #: The word that stands for each event in a body. Words are for ever.
-_KINDS: Mapping[str, type[Event]] = {
+_KINDS: Mapping[str, Callable[..., Event]] = {
     "created": events.ExecutionCreated,
     "claimed": events.ExecutionClaimed,
     "paused": events.ExecutionPaused,
@@ -52,8 +52,8 @@ _KINDS: Mapping[str, type[Event]] = {
 }
 
 
-def _writer(word: str, kind: type[Event]) -> Callable[[float, Event], list[Any]]:
-    names = [f.name for f in fields(kind)]
+def _writer(word: str, kind: Callable[..., Event]) -> Callable[[float, Event], list[Any]]:
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # they are dataclasses
     if len(names) == 1:
         one = attrgetter(names[0])
         return lambda at, event: [at, word, one(event)]
@@ -61,7 +61,9 @@ def _writer(word: str, kind: type[Event]) -> Callable[[float, Event], list[Any]]
     return lambda at, event: [at, word, *every(event)]
 
 
-_WRITERS = {kind: _writer(word, kind) for word, kind in _KINDS.items()}
+_WRITERS: Mapping[Callable[..., Event], Callable[[float, Event], list[Any]]] = {
+    kind: _writer(word, kind) for word, kind in _KINDS.items()
+}
 
 
 def kind_of(event: Event) -> str:
@@ -108,7 +110,7 @@ def _plain(body: bytes) -> bytes:
     if body[:1] == b"\x00":
         return body[1:]
     frame = body[1:]
-    size = zstd.get_frame_info(frame).decompressed_size
+    size: int | None = zstd.get_frame_info(frame).decompressed_size
     if size is None or size > _MAX_BODY_BYTES:
         raise DecodeError(f"a record of the journal claims to hold {size} bytes")
     return zstd.decompress(frame)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import HandlerNotFoundError
@@ -19,40 +20,48 @@ from orchestrator.pipelines.shapes import Shape, shape_of
 Resolve = Callable[[str], Callable[..., Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """What a handler says of itself; `parameters` is None where it does not say (a builtin)."""
+
+    shape: Shape | None
+    parameters: Mapping[str, inspect.Parameter] | None
+
+
 def check_with_handlers(pipeline: Definition, resolve: Resolve) -> None:
     """Check a pipeline and its handlers. Raises PipelineFileError with every fault of both."""
     definition = pipeline.canonical()
-    handlers: dict[str, Callable[..., Any] | HandlerNotFoundError] = {}
+    handlers: dict[str, _Handler | HandlerNotFoundError] = {}
     findings: list[Finding] = []
     shapes: dict[str, Shape] = {}
     for index, step in enumerate(definition["steps"]):
         target = step.get("call")
         if target is None:
             continue
-        if target not in handlers:
-            handlers[target] = _resolved(target, resolve)
-        handler = handlers[target]
+        handler = handlers.get(target) or handlers.setdefault(target, _look_at(target, resolve))
         if isinstance(handler, HandlerNotFoundError):
             findings.append(Finding(("steps", index, "call"), str(handler)))
             continue
-        findings += _arguments(step, index, handler)
-        if (shape := shape_of(handler)) is not None:
-            shapes[step["id"]] = shape
+        findings += _arguments(step, index, handler.parameters)
+        if handler.shape is not None:
+            shapes[step["id"]] = handler.shape
     raise_findings([*examine(definition, shapes).findings, *findings], definition, pipeline.positions)
 
 
-def _resolved(target: str, resolve: Resolve) -> Callable[..., Any] | HandlerNotFoundError:
+def _look_at(target: str, resolve: Resolve) -> _Handler | HandlerNotFoundError:
     try:
-        return resolve(target)
+        handler = resolve(target)
     except HandlerNotFoundError as error:
         return error
-
-
-def _arguments(step: StepDef, index: int, handler: Callable[..., Any]) -> Iterator[Finding]:
-    """What is wrong with the keys of `with`, by the handler's signature."""
     try:
-        parameters = inspect.signature(handler).parameters
-    except (ValueError, TypeError):  # a builtin that does not say
+        return _Handler(shape_of(handler), inspect.signature(handler).parameters)
+    except (ValueError, TypeError):
+        return _Handler(shape_of(handler), None)
+
+
+def _arguments(step: StepDef, index: int, parameters: Mapping[str, inspect.Parameter] | None) -> Iterator[Finding]:
+    """What is wrong with the keys of `with`, by the handler's signature."""
+    if parameters is None:
         return
     given = step.get("with", {})
     by_name = _by_name(parameters)

@@ -18,7 +18,9 @@ from orchestrator.types import ExecutionId
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
-encoded = st.builds(Encoded, st.binary(max_size=30), st.lists(st.binary(min_size=32, max_size=32), max_size=2).map(tuple))
+encoded = st.builds(
+    Encoded, st.binary(max_size=30), st.lists(st.binary(min_size=32, max_size=32), max_size=2).map(tuple)
+)
 words, numbers = st.text(max_size=8), st.integers(0, 9)
 errors = st.dictionaries(words, st.one_of(words, numbers, st.none(), st.lists(numbers, max_size=2)), max_size=3)
 pairs = st.lists(st.tuples(words, encoded), max_size=3).map(tuple)
