@@ -11,17 +11,22 @@ OrchestratorError
 ├── ExecutionError               a run did not do what was asked
 │   ├── ExecutionFailedError     it ended FAILED (exit code 1)
 │   ├── NotResumableError        it has ended; names the verb that would help (exit code 2)
-│   └── InterruptedExecution     it was paused by an interrupt (exit code 130)
+│   ├── InterruptedExecution     it was paused by an interrupt (exit code 130)
+│   └── ProcessesLeftError       processes of a dead engine cannot be ended
 ├── StepError                    an attempt failed for a reason that is not the handler's own exception
 │   ├── StepTimeoutError         it took longer than its timeout
 │   ├── ShellError               a command ended with a non-zero exit code or a signal
 │   ├── WorkerLostError          the process that ran it died
 │   ├── HandlerStillRunningError a thread outlived its timeout and cannot be ended
+│   ├── CommandNotStartedError   a command cannot be started: not there, not allowed, too long
+│   ├── OutputError              what a command wrote cannot be its value
+│   ├── HandlerExitError         a handler called what ends a program
 │   ├── RemoteError              an exception of a worker process that cannot be rebuilt here
 │   └── TooManyInterruptionsError the engine died again and again while it ran
 ├── CodecError                   a value or a record cannot be written or read
 │   ├── EncodeError              … written: names the path inside the value and the type
-│   └── DecodeError              … read: damaged, from a newer version, or of an unknown type
+│   └── DecodeError              … read: damaged, or written by a newer version
+│       └── UnknownTypeError     … or of a class that is not imported here
 ├── StoreError                   the store failed (exit code 5)
 │   ├── ConflictError            another writer was at that position first
 │   ├── LeaseLostError           the right to write has passed to another owner
@@ -267,6 +272,14 @@ class EncodeError(CodecError):
 
 class DecodeError(CodecError):
     """A recorded value cannot be read: damaged, written by a newer version, or of a type not known here."""
+
+
+class UnknownTypeError(DecodeError):
+    """A recorded value is of a class that is not imported here; the data's word alone imports nothing."""
+
+    def __init__(self, module: str, qualname: str) -> None:
+        self.module, self.qualname = module, qualname
+        super().__init__(f"a value is a {module}.{qualname}, which is not imported here; import its module first")
 
 
 class StoreError(OrchestratorError):

@@ -29,7 +29,7 @@ from typing import Any
 
 import ormsgpack
 
-from orchestrator.errors import BlobMissingError, DecodeError, EncodeError, OrchestratorError
+from orchestrator.errors import BlobMissingError, DecodeError, EncodeError, OrchestratorError, UnknownTypeError
 from orchestrator.types import BlobHash
 
 #: Parts of a value above this size become blobs.
@@ -295,8 +295,26 @@ _Read = Callable[[bytes], Any]
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None) -> Any:
-    """The value of `pack`'s bytes. Raises DecodeError; BlobMissingError where a blob is needed without `get_blob`."""
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Stands for a value of a class that is not imported here: for views, which only show it."""
+
+    type_name: str
+    content: Any
+
+    def __str__(self) -> str:
+        if isinstance(self.content, Mapping):
+            return f"{self.type_name}({', '.join(f'{name}={value!r}' for name, value in self.content.items())})"
+        return f"{self.type_name}({self.content!r})"
+
+    __repr__ = __str__
+
+
+def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None, *, opaque: bool = False) -> Any:
+    """The value of `pack`'s bytes. Raises DecodeError; BlobMissingError where a blob is needed without `get_blob`.
+
+    With `opaque`, an object of a class that is not imported here becomes an `Opaque` instead of an error.
+    """
 
     # The C decoder drops what a hook raises and says "ext_hook failed"; the first fault is the innermost one.
     faults: list[Exception] = []
@@ -307,6 +325,11 @@ def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None) -> 
     def hook(tag: int, part: bytes) -> Any:
         try:
             return _read_part(tag, part, read, get_blob)
+        except UnknownTypeError as exc:
+            if opaque:
+                return _opaque(part, read)
+            faults.append(exc)
+            raise
         except Exception as exc:
             faults.append(exc)
             raise
@@ -331,9 +354,15 @@ def _read_part(tag: int, part: bytes, read: _Read, get_blob: Callable[[BlobHash]
     return reader(part, read)
 
 
-def decode(value: Encoded, get_blob: Callable[[BlobHash], bytes] | None = None) -> Any:
-    """The value of a recorded form: a fresh one for every call."""
-    return unpack(value.data, get_blob)
+def decode(value: Encoded, get_blob: Callable[[BlobHash], bytes] | None = None, *, opaque: bool = False) -> Any:
+    """The value of a recorded form: a fresh one for every call. `opaque` as in `unpack`."""
+    return unpack(value.data, get_blob, opaque=opaque)
+
+
+def _opaque(part: bytes, read: _Read) -> Opaque:
+    """Every object's part begins with its class; an enum's goes on with a name, the others' with what they hold."""
+    _module, qualname, content, *_ = read(part)
+    return Opaque(qualname, content)
 
 
 def _find_class(module: str, qualname: str) -> type:
@@ -342,7 +371,7 @@ def _find_class(module: str, qualname: str) -> type:
     for name in qualname.split("."):
         found = getattr(found, name, None)
     if not isinstance(found, type):
-        raise DecodeError(f"a value is a {module}.{qualname}, which is not imported here; import its module first")
+        raise UnknownTypeError(module, qualname)
     return found
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from orchestrator.status import ExecutionStatus
 from orchestrator.types import BlobHash, ExecutionId
@@ -86,19 +86,24 @@ class Append:
     summary: Summary
     blobs: tuple[BlobHash, ...] = ()
     taken: tuple[int, ...] = ()
+    releases: bool = False
 
 
 class Commit:
-    """An append on its way to the store. Done when it is durable, or refused with an error."""
+    """An append on its way to the store. Done when it is durable, or refused with an error.
 
-    __slots__ = ("_callbacks", "_done", "_error", "_flush", "append")
+    `on_done` is called once, when the outcome is known, on the thread that performs the commit and with no lock held;
+    callbacks of one store come in the order of its commits. It is given before the append is queued, so that it cannot
+    come too late.
+    """
 
-    def __init__(self, append: Append, flush: Callable[[], object]) -> None:
+    __slots__ = ("_done", "_error", "_on_done", "_perform", "append")
+
+    def __init__(self, append: Append, perform: Callable[[], object], on_done: OnDone | None = None) -> None:
         self.append = append
-        self._flush = flush
+        self._perform, self._on_done = perform, on_done
         self._done = False
         self._error: BaseException | None = None
-        self._callbacks: list[Callable[[Commit], None]] = []
 
     @property
     def done(self) -> bool:
@@ -111,29 +116,28 @@ class Commit:
         return self._error
 
     def wait(self) -> None:
-        """Perform it on this thread, or let the thread that is already at it do so; raises why it was refused."""
+        """Perform it on this thread, or let the thread that is already at it do so; raises why it was refused.
+
+        The callback may still be on its way.
+        """
         if not self._done:
-            self._flush()
+            self._perform()
         if self._error is not None:
             raise self._error
 
-    def on_done(self, callback: Callable[[Commit], None]) -> None:
-        """Call back once, on the thread that performs the commit, when the outcome is known.
-
-        To be called before the first flush that could perform it (that is, on the thread that queued it).
-        """
-        if self._done:
-            callback(self)
-        else:
-            self._callbacks.append(callback)
-
-    def settle(self, error: BaseException | None = None) -> None:
-        """For stores: the outcome, after the transaction ended and with no lock held."""
+    def decide(self, error: BaseException | None) -> None:
+        """For stores, under their lock: the outcome. From here on it is done."""
         self._error = error
         self._done = True
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback(self)
+
+    def tell(self) -> None:
+        """For stores, after `decide` and with no lock held: call back."""
+        if self._on_done is not None:
+            self._on_done(self)
+
+
+#: Is called with a commit whose outcome is known.
+OnDone: TypeAlias = Callable[[Commit], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ class Store(Protocol):
         """Whether commits take so long (median above 2 ms) that an event loop should not make them itself."""
         ...
 
-    def commit(self, append: Append) -> Commit:
+    def commit(self, append: Append, on_done: OnDone | None = None) -> Commit:
         """Queue an append. It is refused with ConflictError, LeaseLostError or BlobMissingError, alone in its group."""
         ...
 

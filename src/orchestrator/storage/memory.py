@@ -1,0 +1,233 @@
+"""Journals in memory: the same contract as a database, nothing that outlives the process.
+
+What `durability="none"` and most tests run on. It goes through the same queue as every store, so that callbacks come at
+the same moments, and it copies nothing but messages: all else that crosses the protocol is frozen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from orchestrator.clock import Clock, SystemClock
+from orchestrator.errors import OwnedElsewhereError, StoreError
+from orchestrator.journal.codec import pack, unpack
+from orchestrator.journal.store import Append, Batch, Commit, Lease, Message, Note, OnDone, Owner, Query, Summary
+from orchestrator.storage.group_commit import GroupCommit
+from orchestrator.storage.note_buffer import AttemptNotes, kept_form, with_gaps
+from orchestrator.storage.owners import is_gone
+from orchestrator.storage.refusals import missing_blob, refusal, unknown_execution
+from orchestrator.types import BlobHash, ExecutionId
+
+
+@dataclass(slots=True)
+class _Execution:
+    """One execution: `owner` is the token of who has it, `position` where its journal ends."""
+
+    summary: Summary
+    owner: str | None
+    epoch: int = 1
+    position: int = 0
+    batches: list[Batch] = field(default_factory=list)
+    inbox: dict[int, tuple[float, str, bytes]] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """A store in this process's memory."""
+
+    location = "memory:"
+    survives_process = False
+    slow = False
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()  # guards all below; the queue's writer lock is taken before it, never after
+        self._group = GroupCommit(self._perform)
+        self._executions: dict[ExecutionId, _Execution] = {}
+        self._owners: dict[str, tuple[Owner, float]] = {}
+        self._feed: list[Batch] = []
+        self._blobs: dict[BlobHash, bytes] = {}
+        self._notes: dict[ExecutionId, dict[tuple[str, int], AttemptNotes]] = {}
+        self._last_message = self._last_note = 0
+
+    # -- the journal -----------------------------------------------------------------------------------------------
+
+    def commit(self, append: Append, on_done: OnDone | None = None) -> Commit:
+        """Queue an append."""
+        return self._group.commit(append, on_done)
+
+    def flush(self, *, blocking: bool = True) -> bool:
+        """Perform what is queued."""
+        return self._group.flush(blocking=blocking)
+
+    def _perform(self, appends: Sequence[Append], _patient: bool) -> list[StoreError | None]:
+        with self._lock:
+            return [self._append(append) for append in appends]
+
+    def _append(self, append: Append) -> StoreError | None:
+        execution = self._executions.get(append.lease.execution_id)
+        missing = next((blob for blob in append.blobs if blob not in self._blobs), None)
+        error = missing_blob(missing, append.lease.execution_id) if missing else _refusal(append, execution)
+        if error is None:
+            self._write(append, execution or self._create(append))
+        return error
+
+    def _create(self, append: Append) -> _Execution:
+        owner = append.lease.owner
+        self._owners[owner.token] = (owner, self._clock.time())
+        execution = self._executions[append.lease.execution_id] = _Execution(append.summary, owner.token)
+        return execution
+
+    def _write(self, append: Append, execution: _Execution) -> None:
+        position = append.expected_position + 1
+        batch = Batch(len(self._feed) + 1, append.lease.execution_id, position, append.count, append.body)
+        self._feed.append(batch)
+        execution.batches.append(batch)
+        execution.position += append.count
+        execution.summary = append.summary
+        if append.releases:
+            execution.owner = None
+        for message_id in append.taken:
+            execution.inbox.pop(message_id, None)
+
+    def read(self, execution_id: ExecutionId, after_position: int = 0) -> Iterator[Batch]:
+        """The journal of one execution from there on; nothing where there is none."""
+        with self._lock:
+            execution = self._executions.get(execution_id)
+            batches = execution.batches[:] if execution else []
+        return (batch for batch in batches if batch.position + batch.count - 1 > after_position)
+
+    def feed(self, after_sequence: int = 0, limit: int = 1000) -> list[Batch]:
+        """What was committed after that, over all executions."""
+        with self._lock:
+            return self._feed[after_sequence : after_sequence + limit]
+
+    # -- blobs -----------------------------------------------------------------------------------------------------
+
+    def put_blobs(self, blobs: Iterable[tuple[BlobHash, bytes]]) -> None:
+        """Keep these bytes under their hash."""
+        for blob, data in blobs:
+            self._blobs.setdefault(blob, bytes(data))
+
+    def get_blob(self, blob: BlobHash) -> bytes:
+        """The bytes kept under a hash."""
+        data = self._blobs.get(blob)
+        if data is None:
+            raise missing_blob(blob)
+        return data
+
+    def has_blobs(self, blobs: Sequence[BlobHash]) -> set[BlobHash]:
+        """Which of these the store holds."""
+        return {blob for blob in blobs if blob in self._blobs}
+
+    # -- listings and leases ---------------------------------------------------------------------------------------
+
+    def find(self, query: Query) -> list[Summary]:
+        """The summaries that match, newest first."""
+        with self._lock:
+            found = [e for e in reversed(self._executions.values()) if _matches(e.summary, query)]
+            found.sort(key=lambda e: e.summary.created_at, reverse=True)
+            return [self._shown(execution) for execution in found[: query.limit]]
+
+    def _shown(self, execution: _Execution) -> Summary:
+        if execution.owner is None:
+            return execution.summary
+        owner, heartbeat = self._owners[execution.owner]
+        return replace(execution.summary, owner=str(owner), abandoned=self._is_gone(owner, heartbeat))
+
+    def _is_gone(self, owner: Owner, heartbeat: float) -> bool:
+        return is_gone(owner, heartbeat_age_seconds=self._clock.time() - heartbeat)
+
+    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
+        """Take an execution that nobody living has."""
+        with self._group.writing(), self._lock:
+            execution = self._known(execution_id)
+            previous, heartbeat = self._owners.get(execution.owner or "", (None, 0.0))
+            if previous and (previous.token == owner.token or not self._is_gone(previous, heartbeat)):
+                raise OwnedElsewhereError(execution_id, str(previous))
+            self._owners[owner.token] = (owner, self._clock.time())
+            execution.owner = owner.token
+            execution.epoch += 1
+            return Lease(execution_id, owner, execution.epoch, previous)
+
+    def extend(self, owner: Owner) -> None:
+        """The heartbeat."""
+        with self._lock:
+            if owner.token in self._owners:
+                self._owners[owner.token] = (owner, self._clock.time())
+
+    def release(self, lease: Lease) -> None:
+        """Give an execution back."""
+        with self._group.writing(), self._lock:
+            execution = self._executions.get(lease.execution_id)
+            if execution and (execution.epoch, execution.owner) == (lease.epoch, lease.owner.token):
+                execution.owner = None
+
+    def _known(self, execution_id: ExecutionId) -> _Execution:
+        execution = self._executions.get(execution_id)
+        if execution is None:
+            raise unknown_execution(execution_id, self.location, self._executions)
+        return execution
+
+    # -- messages and notes ----------------------------------------------------------------------------------------
+
+    def post(self, execution_id: ExecutionId, kind: str, payload: Mapping[str, Any]) -> int:
+        """Put a message into the inbox of an execution."""
+        packed = pack(dict(payload))
+        with self._group.writing(), self._lock:
+            inbox = self._known(execution_id).inbox
+            self._last_message += 1
+            inbox[self._last_message] = (self._clock.time(), kind, packed)
+            return self._last_message
+
+    def inbox(self, execution_id: ExecutionId) -> list[Message]:
+        """The messages that no event stands for yet."""
+        with self._lock:
+            execution = self._executions.get(execution_id)
+            posted = list(execution.inbox.items()) if execution else []
+        return [Message(id, execution_id, at, kind, unpack(packed)) for id, (at, kind, packed) in posted]
+
+    def note(self, execution_id: ExecutionId, notes: Sequence[Note]) -> None:
+        """Keep progress and output lines, within the bounds."""
+        with self._lock:
+            attempts = self._notes.setdefault(execution_id, {})
+            for note in notes:
+                self._last_note += 1
+                kept = attempts.setdefault((note.step_key, note.attempt), AttemptNotes())
+                kept.add(kept_form(note, self._last_note))
+
+    def notes(self, execution_id: ExecutionId, step_key: str | None = None, after_sequence: int = 0) -> list[Note]:
+        """The notes of an execution or of one step, in order."""
+        with self._lock:
+            attempts = self._notes.get(execution_id, {}).items()
+            rows = [row for key, kept in attempts if step_key in (None, key[0]) for row in kept.rows()]
+        rows = sorted((row for row in rows if row[0].sequence > after_sequence), key=lambda row: row[0].sequence)
+        return list(with_gaps(rows))
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """There is no disk."""
+        self.flush()
+
+    def close(self) -> None:
+        """Perform what is queued. What it holds goes with the object."""
+        self.flush()
+
+
+def _refusal(append: Append, execution: _Execution | None) -> StoreError | None:
+    if execution is None:
+        return refusal(append, None)
+    return refusal(append, execution.position, execution.epoch, execution.owner)
+
+
+def _matches(summary: Summary, query: Query) -> bool:
+    due = query.due_before is None or (summary.next_due is not None and summary.next_due <= query.due_before)
+    return (
+        due
+        and (query.statuses is None or summary.status in query.statuses)
+        and query.pipeline_id in (None, summary.pipeline_id)
+        and query.execution_id in (None, summary.execution_id)
+    )

@@ -1,0 +1,128 @@
+"""The database file: made with care, opened with the settings that the promises rest on.
+
+Write-ahead log, so that readers never wait for the writer nor the writer for them. `synchronous=FULL` makes every
+commit reach the disk; with NORMAL the log is synced only before it is copied back, which survives the death of the
+process but may lose the last commits with the power. SQLite's habit of copying back every thousand pages stays: a short
+log that is written over again and again needs no new disk blocks, which makes each sync cheaper than a long one does.
+Memory-mapped reading stays off: a disk error under it is a SIGBUS, which no handler can turn into a message.
+`auto_vacuum` can only be chosen while the file is empty, hence now.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import apsw
+
+from orchestrator.errors import StoreError
+from orchestrator.storage.sqlite_errors import explained
+from orchestrator.storage.sqlite_schema import Schema, bring_up_to_date, version_of
+
+#: Bytes at which the log is cut back to after it was copied; what stays is written over without growing the file.
+_LOG_BYTES = 16 * 1024 * 1024
+_SETTINGS = {"cache_size": -8192, "temp_store": "MEMORY", "journal_size_limit": _LOG_BYTES, "trusted_schema": 0}
+_INCREMENTAL = 2
+_PAUSE_SECONDS = 0.01
+
+
+def open_writer(path: Path, schema: Schema, busy_seconds: float) -> apsw.Connection:
+    """A connection for writing; the file, its folder and its tables are made where they are missing."""
+    try:
+        _make_folder(path)
+        connection = _connect(path)
+    except OSError as exc:
+        raise StoreError(f"{path} cannot be made: {exc.strerror}; choose another place with `--store`") from exc
+    except apsw.Error as exc:
+        raise explained(exc, path) from exc
+    try:
+        _prepare(connection, path, schema, busy_seconds)
+    except apsw.Error as exc:
+        connection.close()
+        raise explained(exc, path, busy_seconds) from exc
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path, busy_seconds: float) -> apsw.Connection:
+    """A connection that cannot write."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(int(busy_seconds * 1000))
+        connection.pragma("cache_size", -4096)
+    except apsw.Error as exc:
+        raise explained(exc, path, busy_seconds) from exc
+    return connection
+
+
+def sync_log(path: Path) -> None:
+    """Bring the log to the disk. (No lock is lost by opening it: SQLite locks the other two files.)"""
+    log = Path(f"{path}-wal")
+    if log.exists():
+        _sync(log, os.O_RDWR)
+
+
+def _make_folder(path: Path) -> None:
+    """The file's folder, for this user alone. One that exists is left as it is."""
+    folder = path.parent
+    if folder.exists():
+        return
+    if not folder.parent.is_dir():
+        raise StoreError(f"{path}: there is no folder {folder.parent}; make it first, or choose another place")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync(folder.parent, os.O_RDONLY)
+
+
+def _connect(path: Path) -> apsw.Connection:
+    """Open the file, and make it for this user alone where it is new.
+
+    It is SQLite that makes it: had we opened it, our closing it would drop the locks of a store that another thread
+    has just opened on it. What SQLite makes beside it later gets the same rights.
+    """
+    is_new = not path.exists()
+    connection = apsw.Connection(str(path))
+    if is_new:
+        path.chmod(0o600)
+        _sync(path.parent, os.O_RDONLY)
+    return connection
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(connection: apsw.Connection, path: Path, schema: Schema, busy_seconds: float) -> None:
+    connection.set_busy_timeout(int(busy_seconds * 1000))
+    if version_of(connection, schema, path) == 0:
+        connection.pragma("auto_vacuum", _INCREMENTAL)
+    connection.set_busy_timeout(0)
+    _switch_to_log(connection, path, int(busy_seconds / _PAUSE_SECONDS))
+    connection.set_busy_timeout(int(busy_seconds * 1000))
+    for name, value in _SETTINGS.items():
+        connection.pragma(name, value)
+    bring_up_to_date(connection, schema, path)
+
+
+def _switch_to_log(connection: apsw.Connection, path: Path, attempts: int) -> None:
+    """Switch to write-ahead logging. Of two that do so at one moment SQLite refuses one, and does not always wait."""
+    while (mode := _try_log(connection)) is None and attempts > 0:
+        attempts -= 1
+        time.sleep(_PAUSE_SECONDS)
+    if mode is None:
+        mode = connection.pragma("journal_mode", "wal")
+    if mode != "wal":
+        raise StoreError(f"{path} lies on a file system without shared memory for locks; choose a local disk")
+
+
+def _try_log(connection: apsw.Connection) -> str | None:
+    try:
+        return str(connection.pragma("journal_mode", "wal"))
+    except apsw.BusyError:
+        return None
