@@ -1,0 +1,183 @@
+"""The runner for this machine: where the handlers of an engine run, and where they end.
+
+Async handlers run on the engine's loop, plain ones in threads, `runner: process` in worker processes, commands in
+sessions of their own. The last two are children of the guard and never outlive the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, assert_never
+
+from orchestrator.clock import Clock, SystemClock
+from orchestrator.errors import IllegalMoveError
+from orchestrator.execution.driver import Assign, Attempt, PythonCall, ShellCommand
+from orchestrator.runners.environment import OWNER
+from orchestrator.runners.guard_client import Guard
+from orchestrator.runners.handlers import resolve_handler
+from orchestrator.runners.on_loop import call_on_loop
+from orchestrator.runners.output import PrintRouter, capture_logging
+from orchestrator.runners.shell import run_command
+from orchestrator.runners.threads import ThreadPool
+from orchestrator.runners.workers import WorkerPool
+
+#: The grace that handlers inside the engine have after an interrupt, which was their time to end.
+_INTERRUPTED_GRACE_SECONDS = 0.5
+
+
+class LocalRunner:
+    """Runs attempts in this process and in children of it. To be used on one event loop, and closed there.
+
+    `owner_token` marks the children, so that a later process can end them (`leftovers.end_leftovers`). An async handler
+    or a thread has `thread_grace_seconds` to end after its timeout, a process `kill_grace_seconds` between SIGTERM and
+    SIGKILL.
+
+    `capture_prints` is for a process that is ours alone, as the command line's: it takes over `sys.stdout` and
+    `sys.stderr`. `mark_environment`, which goes with it unless said otherwise, puts the mark into `os.environ`: what
+    handlers inside the engine start or fork by themselves then ends with the engine too.
+    """
+
+    def __init__(
+        self,
+        owner_token: str,
+        *,
+        clock: Clock | None = None,
+        max_threads: int | None = None,
+        max_workers: int | None = None,
+        capture_prints: bool = False,
+        mark_environment: bool | None = None,
+        thread_grace_seconds: float = 5.0,
+        kill_grace_seconds: float = 5.0,
+    ) -> None:
+        self._owner_token = owner_token
+        self._clock = clock or SystemClock()
+        self._thread_grace_seconds, self._kill_grace_seconds = thread_grace_seconds, kill_grace_seconds
+        self._mark_environment = capture_prints if mark_environment is None else mark_environment
+        self._guard = Guard(owner_token, grace_seconds=kill_grace_seconds, ends_relatives=self._mark_environment)
+        self._threads = ThreadPool(max_threads or 32, "orchestrator-handler")
+        self._imports = ThreadPool(1, "orchestrator-import")
+        self._workers = WorkerPool(
+            self._guard,
+            owner_token,
+            self._clock,
+            max_workers=max_workers or os.cpu_count() or 1,
+            grace_seconds=kill_grace_seconds,
+        )
+        self._handlers: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._importing: dict[tuple[str, str], asyncio.Future[Callable[..., Any]]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._prints = PrintRouter(self._clock) if capture_prints else None
+        self._at_close = contextlib.ExitStack()
+        self._state: Literal["new", "open", "interrupted", "closed"] = "new"
+
+    async def open(self) -> None:
+        """Begin now instead of with the first attempt, and start the guard. Raises OSError where that cannot be."""
+        self._begin()
+        self._guard.start()
+
+    async def invoke(self, attempt: Attempt) -> Any:
+        """Run the attempt's work and give its value; see `execution.driver.Runner`."""
+        if self._state != "open":
+            self._begin()
+        match attempt.work:
+            case PythonCall(process=True) as work:
+                return await self._workers.call(attempt, work, self._resolve)
+            case PythonCall() as work:
+                return await self._call(attempt, work)
+            case ShellCommand() as command:
+                return await run_command(
+                    attempt,
+                    command,
+                    guard=self._guard,
+                    owner_token=self._owner_token,
+                    clock=self._clock,
+                    grace_seconds=self._kill_grace_seconds,
+                )
+            case Assign(variables):
+                return dict(variables)
+            case _:
+                assert_never(attempt.work)
+
+    def interrupt(self) -> None:
+        """Ask everything that runs in processes to end (SIGTERM); returns at once."""
+        if self._state == "open":
+            self._state = "interrupted"
+        for child in self._guard.children:
+            child.end()
+
+    async def close(self) -> None:
+        """End whatever is left, grandchildren included, and wait for its end; a second call does nothing.
+
+        What may be left: a handler's thread that does not end.
+        """
+        if self._state == "closed":
+            return
+        self._state = "closed"
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_INTERRUPTED_GRACE_SECONDS)
+        await self._guard.close()
+        self._threads.close()
+        self._imports.close()
+        self._at_close.close()
+
+    def _begin(self) -> None:
+        """Take hold of logging, and of what else was asked for."""
+        if self._state == "closed":
+            raise IllegalMoveError("the runner", "closed", "running")
+        if self._state != "new":
+            return
+        self._state = "open"
+        level = logging.INFO if self._prints is not None else None
+        self._at_close.enter_context(capture_logging(self._clock, level))
+        if self._prints is not None:
+            self._prints.install()
+            self._at_close.callback(self._prints.restore)
+        if self._mark_environment:
+            self._at_close.callback(_put_back, OWNER, os.environ.get(OWNER))
+            os.environ[OWNER] = self._owner_token
+
+    async def _call(self, attempt: Attempt, work: PythonCall) -> Any:
+        handler = self._handlers.get((work.target, attempt.base_dir)) or await self._resolve(attempt, work)
+        grace = self._thread_grace_seconds if self._state == "open" else _INTERRUPTED_GRACE_SECONDS
+        try:
+            if not inspect.iscoroutinefunction(handler):
+                function = functools.partial(handler, **work.arguments)
+                value = await self._threads.call(attempt, function, grace_seconds=grace)
+                if not inspect.iscoroutine(value):
+                    return value
+                return await self._on_loop(attempt, lambda: value, {}, grace)
+            return await self._on_loop(attempt, handler, work.arguments, grace)
+        finally:
+            if self._prints is not None:
+                self._prints.finish(attempt)
+
+    async def _on_loop(
+        self, attempt: Attempt, handler: Callable[..., Any], arguments: Mapping[str, Any], grace_seconds: float
+    ) -> Any:
+        return await call_on_loop(attempt, handler, arguments, grace_seconds=grace_seconds, running=self._tasks)
+
+    async def _resolve(self, attempt: Attempt, work: PythonCall) -> Callable[..., Any]:
+        """The handler; its module is imported off the loop, by one thread for all, and once for all who wait for it."""
+        key = (work.target, attempt.base_dir)
+        importing = self._importing.get(key)
+        if importing is None:
+            function = functools.partial(resolve_handler, work.target, attempt.base_dir)
+            importing = self._importing[key] = asyncio.ensure_future(self._imports.run(function))
+            importing.add_done_callback(lambda done: (self._importing.pop(key), done.cancelled() or done.exception()))
+        handler = self._handlers[key] = await asyncio.shield(importing)
+        return handler
+
+
+def _put_back(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
