@@ -56,6 +56,8 @@ NoteSubscriber: TypeAlias = Callable[[ExecutionId, Note], None]
 MAX_RUNNING = 256
 #: After an interrupt, what runs has this long to end.
 GRACE_SECONDS = 10.0
+#: Then it is cancelled, and what has not ended this much later is left behind.
+_LAST_SECONDS = 1.0
 #: Notes reach the store, and the heartbeat is looked at, this often.
 _TICK_SECONDS = 1.0
 
@@ -102,13 +104,14 @@ class StateGraphEngine:
         subscribers: Sequence[Subscriber] = (),
         note_subscribers: Sequence[NoteSubscriber] = (),
         on_takeover: Callable[[Owner], None] | None = None,
+        on_reopen: Callable[[Plan], None] | None = None,
         max_running: int = MAX_RUNNING,
     ) -> None:
         self.store, self.runner, self.kinds, self.owner = store, runner, kinds, owner
         self.clock = clock or SystemClock()
         self.random = random or Random()
         self.subscribers, self.note_subscribers = subscribers, note_subscribers
-        self.on_takeover = on_takeover
+        self.on_takeover, self.on_reopen = on_takeover, on_reopen
         self.max_running = max_running
         self._drives: set[_Drive] = set()
         self._interrupted = False
@@ -210,7 +213,10 @@ class StateGraphEngine:
         assert isinstance(first.event, ev.ExecutionCreated)
         created = first.event
         base_dir = Path(created.base_dir) if created.base_dir else None
-        session = self._session(lease, make_plan(Recorded(decode(created.model, self.store.get_blob), base_dir)))
+        plan = make_plan(Recorded(decode(created.model, self.store.get_blob), base_dir))
+        if self.on_reopen is not None:
+            self.on_reopen(plan)
+        session = self._session(lease, plan)
         session.replay(first)
         for entry in journal:
             session.replay(entry)
@@ -236,7 +242,8 @@ class StateGraphEngine:
                 self._ticking = None
             if not self.store.flush(blocking=False):
                 await loop.run_in_executor(None, self.store.flush)
-            self.store.release(session.lease)
+            if session.record.status is ExecutionStatus.RUNNING:  # it broke off; else the last commit gave it back
+                self.store.release(session.lease)
         return self.result_of(session.record)
 
     def _stop(self, error: BaseException) -> None:
@@ -409,7 +416,7 @@ class _Drive:
     def seal(self) -> None:
         """Hand what was queued to the store."""
         if self.session.pending:
-            self.session.seal().on_done(self._committed)
+            self.session.seal(self._committed)
 
     def _committed(self, _commit: Any) -> None:
         """On whichever thread made the commit."""
@@ -507,10 +514,13 @@ class _Drive:
         self.loop.call_later(GRACE_SECONDS, self._cut_off)
         self._dispatch()
 
-    def _cut_off(self) -> None:
+    def _cut_off(self, again: bool = True) -> None:
+        """The grace is over. A second cancellation gives up what cannot be ended, such as a thread."""
         if not self._ending:
             for task in self._tasks:
                 task.cancel()
+            if again:
+                self.loop.call_later(_LAST_SECONDS, self._cut_off, False)
 
     def _wake_sleepers(self) -> None:
         for task in self._sleepers:

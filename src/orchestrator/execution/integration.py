@@ -24,7 +24,7 @@ from orchestrator.journal.codec import Encoded
 from orchestrator.journal.events import Entry, Event
 from orchestrator.journal.fold import ExecutionRecord, item_key, split_item_key
 from orchestrator.journal.records import blobs_of, encode_body
-from orchestrator.journal.store import Append, Commit, Lease, Store, Summary
+from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
 from orchestrator.pipelines.plan import Plan
 from orchestrator.status import ExecutionStatus
 from orchestrator.types import StepKey
@@ -39,7 +39,9 @@ _log = logging.getLogger(__name__)
 
 
 #: Is called when a record is durable and applied (with None), or refused (with the error).
-OnDone: TypeAlias = Callable[[BaseException | None], None]
+OnRecorded: TypeAlias = Callable[[BaseException | None], None]
+#: Nothing of this life follows them: the lease is given back with their commit.
+_LAST_EVENTS = (ev.ExecutionCompleted, ev.ExecutionFailed, ev.ExecutionPaused)
 
 
 @dataclass(slots=True)
@@ -84,8 +86,8 @@ class Session:
     variables: VariableManager
     subscribers: Sequence[Subscriber] = ()
     _outbox: list[tuple[float, Event]] = field(default_factory=list)
-    _waiting: list[OnDone] = field(default_factory=list)
-    _in_flight: deque[tuple[Commit, list[Entry], list[OnDone]]] = field(default_factory=deque)
+    _waiting: list[OnRecorded] = field(default_factory=list)
+    _in_flight: deque[tuple[Commit, list[Entry], list[OnRecorded]]] = field(default_factory=deque)
     _sent_position: int = 0
     _tally: _Tally = field(default_factory=lambda: _Tally())
 
@@ -116,7 +118,7 @@ class Session:
 
     # -- what happens now ------------------------------------------------------------------------------------------
 
-    def add(self, events: Sequence[Event], on_done: OnDone | None = None) -> None:
+    def add(self, events: Sequence[Event], on_done: OnRecorded | None = None) -> None:
         """Queue events for the next append. Raises IllegalMoveError for an outcome that comes too late."""
         at = self.clock.time()
         for event in events:
@@ -130,18 +132,24 @@ class Session:
         """Whether events wait to be sealed."""
         return bool(self._outbox)
 
-    def seal(self) -> Commit:
-        """Hand what was queued to the store as one append; `settle` takes it from there once the commit is done."""
+    def seal(self, on_done: OnDone) -> None:
+        """Hand what was queued to the store as one append. Once that calls back, `settle` takes it from there."""
         items, waiting = self._outbox, self._waiting
         self._outbox, self._waiting = [], []
         first = self._sent_position + 1
         self._sent_position += len(items)
         entries = [Entry(first + i, at, event) for i, (at, event) in enumerate(items)]
         blobs = tuple(dict.fromkeys(b for _, event in items for b in blobs_of(event)))
-        append = Append(self.lease, first - 1, len(items), encode_body(items), self._summary(entries), blobs)
-        commit = self.store.commit(append)
-        self._in_flight.append((commit, entries, waiting))
-        return commit
+        append = Append(
+            self.lease,
+            first - 1,
+            len(items),
+            encode_body(items),
+            self._summary(entries),
+            blobs,
+            releases=isinstance(entries[-1].event, _LAST_EVENTS),
+        )
+        self._in_flight.append((self.store.commit(append, on_done), entries, waiting))
 
     def settle(self) -> list[Instruction]:
         """Apply what is durable by now, in order, and give the instructions that follow.

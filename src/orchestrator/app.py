@@ -1,0 +1,272 @@
+"""Orchestrator: the one place that wires concrete parts together.
+
+A store, a runner, the step kinds and the engine meet here and nowhere else. Opening costs little: the store's file is
+opened at the first use, and processes are started when a step needs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from orchestrator.clock import Clock, SystemClock
+from orchestrator.errors import HandlerNotFoundError, OrchestratorError
+from orchestrator.execution.engine import ExecutionResult, NoteSubscriber, StateGraphEngine, require_known
+from orchestrator.execution.integration import Subscriber
+from orchestrator.journal.codec import Encoded, decode
+from orchestrator.journal.events import Entry
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.records import entries
+from orchestrator.journal.store import Note, Owner, Query, Store, Summary
+from orchestrator.pipelines.plan import CallSpec, Plan
+from orchestrator.runners.handlers import resolve_handler
+from orchestrator.runners.leftovers import end_leftovers
+from orchestrator.runners.local import LocalRunner
+from orchestrator.steps import KINDS
+from orchestrator.steps.handlers_check import check_with_handlers
+from orchestrator.storage import open_store, this_owner
+from orchestrator.types import ExecutionId
+
+if TYPE_CHECKING:  # pydantic is loaded when a pipeline is, not for a look at a store
+    from orchestrator.pipelines.model import Pipeline
+
+
+@dataclass(slots=True)
+class _Lent:
+    """The engine of one event loop, its runner, and how many executions use them now."""
+
+    engine: StateGraphEngine
+    runner: LocalRunner
+    users: int = 0
+
+
+class Orchestrator:
+    """Runs pipelines and shows what became of them. Use it as a `with` block, or call `close`.
+
+    `store` is a path, a URL (`sqlite:PATH`, `memory:`) or an open Store; by default `.orchestrator/journal.db` in the
+    working folder. `durability` is `disk` (each result is on the disk before the next step starts), `process`
+    (survives the death of the process, not of the machine) or `none` (kept in memory). Raises StoreError where the
+    store cannot be opened.
+    """
+
+    def __init__(
+        self,
+        store: str | Path | Store | None = None,
+        *,
+        durability: str = "disk",
+        clock: Clock | None = None,
+        capture_prints: bool = False,
+        on_event: Iterable[Subscriber] = (),
+        on_note: Iterable[NoteSubscriber] = (),
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self._owns_store = store is None or isinstance(store, str | Path)
+        self.store: Store = (
+            open_store(None if store is None else str(store), durability=durability, clock=self.clock)
+            if store is None or isinstance(store, str | Path)
+            else store
+        )
+        self._capture_prints = capture_prints
+        self._on_event: Sequence[Subscriber] = tuple(on_event)
+        self._on_note: Sequence[NoteSubscriber] = tuple(on_note)
+        self._lent: dict[asyncio.AbstractEventLoop, _Lent] = {}
+        self._lock = threading.Lock()
+        self._owner = this_owner(self.clock)
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        pipeline: Pipeline | str | Path,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        execution_id: str | None = None,
+    ) -> ExecutionResult:
+        """Run a pipeline (or the file of one) to its end.
+
+        Raises PipelineError or InputError before anything ran; a failed step is in the result (`raise_for_status`).
+        """
+        return _run_to_end(lambda: self.arun(pipeline, inputs, execution_id=execution_id))
+
+    async def arun(
+        self,
+        pipeline: Pipeline | str | Path,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        execution_id: str | None = None,
+    ) -> ExecutionResult:
+        """`run` for code on an event loop."""
+        from orchestrator.pipelines.model import Pipeline, bind_inputs
+
+        definition = Pipeline.load(Path(pipeline)) if isinstance(pipeline, str | Path) else pipeline
+        validate(definition)
+        bound = bind_inputs(definition, inputs or {}, base_dir=definition.base_dir, working_dir=Path.cwd())
+        return await self._with_engine(lambda engine: engine.execute(definition, bound, execution_id))
+
+    def resume(self, execution_id: str) -> ExecutionResult:
+        """Go on with an execution that was interrupted or whose process died; gives the result where it completed."""
+        return _run_to_end(lambda: self.aresume(execution_id))
+
+    async def aresume(self, execution_id: str) -> ExecutionResult:
+        """`resume` for code on an event loop."""
+        return await self._with_engine(lambda engine: engine.resume(execution_id))
+
+    def retry(self, execution_id: str, step: str | None = None) -> ExecutionResult:
+        """Run the failed steps of a failed execution again, or the one named; what succeeded is kept."""
+        return _run_to_end(lambda: self.aretry(execution_id, step))
+
+    async def aretry(self, execution_id: str, step: str | None = None) -> ExecutionResult:
+        """`retry` for code on an event loop."""
+        return await self._with_engine(lambda engine: engine.retry(execution_id, step))
+
+    def interrupt(self) -> None:
+        """Pause what runs: nothing new starts, what runs gets ten seconds. May be called from any thread."""
+        with self._lock:
+            lent = dict(self._lent)
+        for loop, one in lent.items():
+            loop.call_soon_threadsafe(one.engine.interrupt)
+
+    async def _with_engine(
+        self, do: Callable[[StateGraphEngine], Coroutine[Any, Any, ExecutionResult]]
+    ) -> ExecutionResult:
+        """Lend the engine of the running loop, which all executions on that loop share; the last one closes it."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            lent = self._lent.get(loop) or self._lent.setdefault(loop, self._open_engine())
+            lent.users += 1
+        try:
+            return await do(lent.engine)
+        finally:
+            with self._lock:
+                lent.users -= 1
+                last = not lent.users
+                if last:
+                    del self._lent[loop]
+            if last:
+                await lent.runner.close()
+
+    def _open_engine(self) -> _Lent:
+        runner = LocalRunner(
+            self._owner.token,
+            clock=self.clock,
+            capture_prints=self._capture_prints,
+            mark_environment=self._capture_prints,
+        )
+        engine = StateGraphEngine(
+            self.store,
+            runner,
+            KINDS,
+            self._owner,
+            clock=self.clock,
+            subscribers=self._on_event,
+            note_subscribers=self._on_note,
+            on_takeover=_end_children,
+            on_reopen=_import_handlers,
+        )
+        return _Lent(engine, runner)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def list(self, query: Query | None = None) -> Sequence[Summary]:
+        """The executions that match, newest first."""
+        return self.store.find(query or Query())
+
+    def show(self, execution_id: str) -> ExecutionRecord:
+        """What is known of one execution. Raises UnknownExecutionError."""
+        return ExecutionRecord.of(ExecutionId(execution_id), self.history(execution_id))
+
+    def history(self, execution_id: str) -> Sequence[Entry]:
+        """The events of one execution, in order. Raises UnknownExecutionError."""
+        require_known(self.store, execution_id)
+        return [*entries(self.store.read(ExecutionId(execution_id)))]
+
+    def logs(self, execution_id: str, step: str | None = None) -> Sequence[Note]:
+        """Progress and output lines that were kept, in order. Raises UnknownExecutionError."""
+        require_known(self.store, execution_id)
+        return self.store.notes(ExecutionId(execution_id), step)
+
+    def value(self, encoded: Encoded) -> Any:
+        """The value of a recorded form, to be shown: an object of a class not imported here comes as `Opaque`."""
+        return decode(encoded, self.store.get_blob, opaque=True)
+
+    def close(self) -> None:
+        """Bring everything to the disk and close the store, where it was opened here."""
+        if self._owns_store:
+            self.store.sync()
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def _run_to_end(make: Callable[[], Coroutine[Any, Any, ExecutionResult]]) -> ExecutionResult:
+    """Run on an event loop of its own. Raises OrchestratorError inside of a running one, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(make())
+    raise OrchestratorError(
+        "an event loop runs here already (a notebook?); use `await arun(...)` instead of `run(...)`"
+    )
+
+
+def _end_children(dead: Owner) -> None:
+    end_leftovers(dead.token)
+
+
+def _import_handlers(plan: Plan) -> None:
+    """Recorded values may be of classes of the handlers' modules, which a new process has not imported yet."""
+    targets = {step.spec.target for step in plan.steps.values() if isinstance(step.spec, CallSpec)}
+    for target in targets:
+        with suppress(HandlerNotFoundError):  # told by the step that needs it, if one still does
+            resolve_handler(target, str(plan.base_dir or ""))
+
+
+def validate(pipeline: Pipeline) -> None:
+    """Check a pipeline as far as is possible without running it: names, scopes, graph, handlers and their arguments.
+
+    Imports the modules of its handlers. Raises PipelineFileError with every fault.
+    """
+    base_dir = str(pipeline.base_dir or "")
+    check_with_handlers(pipeline, lambda target: resolve_handler(target, base_dir))
+
+
+def run(
+    pipeline: Pipeline | str | Path,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    store: str | Path | Store | None = None,
+    durability: str = "disk",
+    execution_id: str | None = None,
+) -> ExecutionResult:
+    """Run a pipeline (or the file of one) to its end. Raises ExecutionFailedError where a step failed for good."""
+    with Orchestrator(store, durability=durability) as orchestrator:
+        return orchestrator.run(pipeline, inputs, execution_id=execution_id).raise_for_status()
+
+
+async def arun(
+    pipeline: Pipeline | str | Path,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    store: str | Path | Store | None = None,
+    durability: str = "disk",
+    execution_id: str | None = None,
+) -> ExecutionResult:
+    """`run` for code on an event loop."""
+    with Orchestrator(store, durability=durability) as orchestrator:
+        return (await orchestrator.arun(pipeline, inputs, execution_id=execution_id)).raise_for_status()
+
+
+def resume(execution_id: str, *, store: str | Path | Store | None = None, durability: str = "disk") -> ExecutionResult:
+    """Go on with an execution that was interrupted or whose process died."""
+    with Orchestrator(store, durability=durability) as orchestrator:
+        return orchestrator.resume(execution_id).raise_for_status()
