@@ -1,0 +1,65 @@
+"""The command line: shows and commands, decides nothing.
+
+`main` is what `orchestrator`, `orc` and `python -m orchestrator` call. What a command needs is imported when that
+command runs, so that `--help` and a mistyped option cost next to nothing. Whatever goes wrong becomes one message on
+stderr and one exit code here (`exits`); a traceback is shown for a bug of ours alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command of the command line and give its exit code; `args` are those of the process by default."""
+    import click
+
+    from orchestrator.cli.group import root
+    from orchestrator.cli.hints import program
+    from orchestrator.cli.streams import forgiving, hush, pipe_is_broken
+
+    forgiving()
+    try:
+        # Without its standalone mode click raises what it would otherwise print and exit for.
+        code = root.main(args, prog_name=program(), complete_var="_ORCHESTRATOR_COMPLETE", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - told on stderr
+        if pipe_is_broken(exc):  # whoever read has read enough
+            hush(sys.stdout)
+            return 0
+        return _explain(exc)
+    return int(code or 0)
+
+
+_INTERRUPTED = 130
+
+
+def _explain(exc: Exception) -> int:
+    """Say on stderr what went wrong, with a traceback only where nobody but us can be at fault."""
+    from orchestrator.cli.exits import ExitCode, exit_code_of
+
+    code = exit_code_of(exc)
+    if code is ExitCode.BUG or os.environ.get("ORCHESTRATOR_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(exc)
+    print(_message(exc, bug=code is ExitCode.BUG), file=sys.stderr)
+    return code
+
+
+def _message(exc: Exception, *, bug: bool) -> str:
+    from orchestrator.cli.words import count
+    from orchestrator.errors import PipelineFileError
+
+    if bug:
+        return "error: this is a fault of orchestrator itself, not of your pipeline; please report it"
+    if isinstance(exc, PipelineFileError):  # begins with file:line:column, where editors look for it
+        return f"{exc}\nerror: {exc.file} has {count(len(exc.faults), 'fault')}"
+    return "error: " + str(exc).replace("\n", "\n       ")

@@ -1,0 +1,130 @@
+"""Running steps in front of somebody: the store, the view and Ctrl-C put together around one call of the library."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.app import Orchestrator
+from orchestrator.cli.board import Board
+from orchestrator.cli.ending import Ending
+from orchestrator.cli.exits import ExitCode, exit_code_for
+from orchestrator.cli.hints import Hints
+from orchestrator.cli.paper import Paper
+from orchestrator.cli.signals import Interrupts
+from orchestrator.cli.stopping import Stopper
+from orchestrator.cli.streams import Stage, is_terminal
+from orchestrator.cli.views import LineView, SilentView, View
+from orchestrator.clock import SystemClock
+from orchestrator.execution.engine import ExecutionResult
+from orchestrator.journal.events import Entry
+from orchestrator.journal.store import Note
+from orchestrator.status import ExecutionStatus
+from orchestrator.types import ExecutionId
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the person wants it: the options of a command that runs steps."""
+
+    store: str | None
+    durability: str
+    as_json: bool
+    quiet: bool
+    hints: Hints
+
+
+#: Does the work with the library, on its loop.
+Work = Callable[[Orchestrator], Awaitable[ExecutionResult]]
+#: What happened before, read when the store is open.
+Past = Callable[[Orchestrator], tuple[Sequence[str], Sequence[Entry]]]
+
+
+@dataclass
+class Conductor:
+    """Runs one execution and shows it."""
+
+    manner: Manner
+    execution_id: str
+    clock: SystemClock = field(default_factory=SystemClock)
+
+    def conduct(self, past: Past, work: Work) -> ExitCode:
+        """Run `work` to its end, show it on the way, tell how it ended."""
+        manner = self.manner
+        show = sys.stderr if manner.as_json else sys.stdout
+        live = is_terminal(show) and not manner.quiet
+        with Stage(live=live, as_json=manner.as_json) as stage:
+            ending, interrupted = self._within(stage, past, work, live=live)
+        self._tell(ending)
+        return exit_code_for(ending.result.status, interrupted=interrupted)
+
+    def _within(self, stage: Stage, past: Past, work: Work, *, live: bool) -> tuple[Ending, bool]:
+        board = Board(ExecutionId(self.execution_id))
+        view: View = SilentView()
+
+        def on_event(entry: Entry) -> None:
+            board.apply(entry)
+            view.event(entry)
+
+        def on_note(_id: ExecutionId, note: Note) -> None:
+            board.note(note)
+            view.note(note)
+
+        orchestrator = Orchestrator(
+            self.manner.store,
+            durability=self.manner.durability,
+            clock=self.clock,
+            capture_prints=True,
+            on_event=[on_event],
+            on_note=[on_note],
+        )
+        with orchestrator:
+            board.order, before = past(orchestrator)
+            board.record.steps_total = len(board.order)
+            board.replay(before)
+            view = self._view(board, stage, orchestrator, live=live)
+            try:
+                result, interrupted = self._run(orchestrator, view, stage, work)
+            finally:
+                view.stop()
+            seconds = board.seconds(self.clock.time())
+            return Ending(result, board, orchestrator.store, self.manner.hints, seconds), interrupted
+
+    def _view(self, board: Board, stage: Stage, orchestrator: Orchestrator, *, live: bool) -> View:
+        if self.manner.quiet:
+            return SilentView()
+        kept = orchestrator.store.survives_process
+        paper = Paper(stage.show)
+        if not live:
+            return LineView(board, paper, kept=kept)
+        from orchestrator.cli.live import LiveView
+
+        return LiveView(board, stage, self.clock, paper.symbols, kept=kept)
+
+    def _run(self, orchestrator: Orchestrator, view: View, stage: Stage, work: Work) -> tuple[ExecutionResult, bool]:
+        stopper = Stopper(orchestrator, view, stage, self._last_words(orchestrator))
+
+        async def on_loop() -> ExecutionResult:
+            stopper.loop = asyncio.get_running_loop()
+            return await work(orchestrator)
+
+        with Interrupts(stopper.pause, stopper.leave, stopper.end) as interrupts:
+            return asyncio.run(on_loop()), interrupts.received > 0
+
+    def _last_words(self, orchestrator: Orchestrator) -> str:
+        if not orchestrator.store.survives_process:
+            return "stopped at once"
+        return f"stopped at once; go on with {self.manner.hints.command('resume', self.execution_id)}"
+
+    def _tell(self, ending: Ending) -> None:
+        if self.manner.as_json:
+            Paper(sys.stdout).json(ending.data())
+        done = ending.result.status is ExecutionStatus.COMPLETED
+        if done and (self.manner.quiet or self.manner.as_json):
+            return
+        paper = Paper(sys.stdout if done else sys.stderr)
+        sys.stdout.flush()
+        paper.line()
+        paper.lines(ending.lines(paper))

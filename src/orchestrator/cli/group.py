@@ -1,0 +1,110 @@
+"""The root command, and the register of the others.
+
+A command is imported when it is called. Its one line of help stands here as well, so that `--help`, a mistyped name and
+the shell's completion import none of them (click would ask each for its help).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+#: Section of the help -> command -> (where it is, its line of help).
+SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "Run": {
+        "run": ("running:run", "Run a pipeline file to its end."),
+        "resume": ("running:resume", "Go on with an execution that was interrupted or killed."),
+        "retry": ("running:retry", "Run the failed steps of a failed execution again."),
+    },
+    "Look": {
+        "list": ("listing:list_executions", "List executions, newest first."),
+        "show": ("showing:show", "Show one execution: its steps, what came out, what went wrong."),
+        "history": ("history:history", "Show the events of one execution."),
+        "logs": ("logs:logs", "Show what the steps of one execution printed and logged."),
+    },
+    "Write": {
+        "init": ("init:init", "Write a small pipeline that runs, to start from."),
+        "validate": ("files:validate", "Check a pipeline file without running it."),
+        "graph": ("files:graph", "Draw the graph of a pipeline file."),
+        "schema": ("files:schema", "Print the JSON Schema of the pipeline format, for editors."),
+    },
+}
+
+_EPILOG = """\b
+Exit codes
+  0    done
+  1    the execution failed or was cancelled
+  2    bad input: a faulty file, option, input or id
+  3    the execution waits for a person, a time or a signal
+  4    another process has the execution
+  5    the store failed
+  130  interrupted; `resume` goes on
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported at their first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every name, in the order of the register."""
+        return [name for commands in SECTIONS.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        for commands in SECTIONS.values():
+            if cmd_name in commands:
+                module, attribute = commands[cmd_name][0].split(":")
+                found: click.Command = getattr(import_module(f"orchestrator.cli.{module}"), attribute)
+                return found
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names; a name that is not known gets the nearest ones."""
+        known = self.list_commands(ctx)
+        if args[0] not in known and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=known, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The register, section by section."""
+        widest = max(len(name) for name in self.list_commands(ctx))
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(widest), line) for name, (_, line) in commands.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so, with their help."""
+        from click.shell_completion import CompletionItem
+
+        lines = {name: line for commands in SECTIONS.values() for name, (_, line) in commands.items()}
+        found = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: Any) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"orchestrator {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def root() -> None:
+    """Durable pipelines: kill the process at any moment, resume where it stood."""

@@ -1,0 +1,84 @@
+"""`orchestrator list`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import json_option, opened, store_option
+
+if TYPE_CHECKING:
+    from orchestrator.cli.paper import Paper
+    from orchestrator.journal.store import Summary
+
+_STATUSES = ("pending", "running", "paused", "completed", "failed", "cancelled")
+
+
+@click.command("list")
+@click.option("--status", "statuses", type=click.Choice(_STATUSES), multiple=True, help="Only these; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@store_option
+@json_option
+def list_executions(statuses: Sequence[str], limit: int, store: str | None, as_json: bool) -> None:
+    """List executions, newest first.
+
+    An execution whose process was killed is shown as abandoned: `resume` goes on with it.
+    """
+    import sys
+
+    from orchestrator.cli.paper import Paper
+    from orchestrator.journal.store import Query
+    from orchestrator.status import ExecutionStatus
+
+    wanted = frozenset(ExecutionStatus(word) for word in statuses) or None
+    with opened(store) as orchestrator:
+        found = orchestrator.list(Query(statuses=wanted, limit=limit))
+    paper = Paper(sys.stdout)
+    if as_json:
+        paper.json([_data(summary) for summary in found])
+    elif found:
+        _table(found, paper)
+    else:
+        paper.line("no such executions" if wanted else "no executions yet; `orchestrator run FILE` starts one")
+
+
+def _data(summary: Summary) -> Mapping[str, Any]:
+    from orchestrator.cli.words import iso
+
+    return {
+        "execution_id": summary.execution_id,
+        "pipeline": summary.pipeline_id,
+        "status": summary.status,
+        "abandoned": summary.abandoned,
+        "steps_done": summary.steps_done,
+        "steps_failed": summary.steps_failed,
+        "steps_total": summary.steps_total,
+        "created_at": iso(summary.created_at),
+        "updated_at": iso(summary.updated_at),
+        "message": summary.message or None,
+        "owner": summary.owner,
+    }
+
+
+def _table(found: Sequence[Summary], paper: Paper) -> None:
+    from orchestrator.cli.look import state_of
+    from orchestrator.cli.paper import COLOURS, visible
+    from orchestrator.cli.words import moment, one_line, shorten
+
+    rows = [
+        [
+            summary.execution_id,
+            summary.pipeline_id,
+            paper.paint(state_of(summary), COLOURS.get(state_of(summary))),
+            f"{summary.steps_done}/{summary.steps_total}",
+            moment(summary.created_at),
+        ]
+        for summary in found
+    ]
+    head = [paper.dim(word) for word in ("EXECUTION", "PIPELINE", "STATUS", "STEPS", "CREATED")]
+    used = sum(max(visible(row[i]) for row in [head, *rows]) + 2 for i in range(len(head)))
+    room = max(12, paper.width - used)
+    messages = [shorten(one_line(summary.message), room) for summary in found]
+    paper.table([[*head, ""], *([*row, message] for row, message in zip(rows, messages, strict=True))])

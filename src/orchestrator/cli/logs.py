@@ -1,0 +1,109 @@
+"""`orchestrator logs`: what handlers printed, logged and said of their progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import json_option, opened, store_option
+
+if TYPE_CHECKING:
+    from orchestrator.app import Orchestrator
+    from orchestrator.cli.paper import Paper
+    from orchestrator.journal.store import Note
+
+#: `--follow` looks this often.
+_FOLLOW_SECONDS = 0.5
+
+
+@click.command()
+@click.argument("execution_id", metavar="ID")
+@click.argument("step", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on showing what comes, until the execution ends.")
+@store_option
+@json_option
+def logs(execution_id: str, step: str | None, follow: bool, store: str | None, as_json: bool) -> None:
+    """Show what the steps of one execution printed and logged.
+
+    STEP narrows it to one step (`load`), a loop with all its items (`months`), or one item (`months[3]`). Of each
+    attempt the newest 1000 lines are kept, and its newest progress.
+    """
+    import sys
+
+    from orchestrator.cli.paper import Paper
+    from orchestrator.cli.words import iso
+
+    paper = Paper(sys.stdout)
+    with opened(store) as orchestrator:
+        notes = _notes(orchestrator, execution_id, step, follow=follow)
+        if not as_json:
+            _print(notes, paper)
+            return
+        paper.json(
+            [
+                {
+                    "at": iso(note.at),
+                    "step_key": note.step_key,
+                    "attempt": note.attempt,
+                    "kind": note.kind,
+                    "text": note.text,
+                    "fraction": note.fraction,
+                }
+                for note in notes
+            ]
+        )
+
+
+def _notes(orchestrator: Orchestrator, execution_id: str, step: str | None, *, follow: bool) -> Iterator[Note]:
+    import threading
+
+    from orchestrator.types import ExecutionId
+
+    record = orchestrator.show(execution_id)
+    if step is not None and step not in record.steps:
+        from orchestrator.errors import InputError
+
+        raise InputError(
+            f"execution {execution_id} has begun no step {step!r}; `orchestrator show` tells how it stands"
+        )
+    seen = 0
+    while True:
+        runs = _runs(orchestrator, execution_id)  # asked before the notes are: what comes after them is not missed
+        for note in orchestrator.store.notes(ExecutionId(execution_id), after_sequence=seen):
+            seen = max(seen, note.sequence)
+            if step is None or note.step_key == step or note.step_key.startswith(f"{step}["):
+                yield note
+        if not follow or not runs:
+            return
+        threading.Event().wait(_FOLLOW_SECONDS)
+
+
+def _runs(orchestrator: Orchestrator, execution_id: str) -> bool:
+    from orchestrator.journal.store import Query
+    from orchestrator.status import ExecutionStatus
+
+    (summary,) = orchestrator.list(Query(execution_id=execution_id))
+    return summary.status is ExecutionStatus.RUNNING and not summary.abandoned
+
+
+def _print(notes: Iterator[Note], paper: Paper) -> None:
+    for note in notes:
+        paper.line(_line(note, paper))
+        paper.stream.flush()
+
+
+def _line(note: Note, paper: Paper) -> str:
+    from orchestrator.cli.words import clean, time_of_day
+
+    attempt = f" ({note.attempt})" if note.attempt > 1 else ""
+    place = paper.dim(f"{time_of_day(note.at)}  {note.step_key}{attempt} |")
+    text = clean(note.text)
+    match note.kind:
+        case "progress":
+            return f"{place} {paper.dim(f'{(note.fraction or 0.0):.0%} {text}')}"
+        case "stderr":
+            return f"{place} {paper.paint(text, 'yellow')}"
+        case _:
+            return f"{place} {text}"

@@ -1,0 +1,85 @@
+"""Options that several commands share, and opening a store to look into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator.cli.hints import Hints
+
+if TYPE_CHECKING:
+    from orchestrator.app import Orchestrator
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STORE_VARIABLE = "ORCHESTRATOR_STORE"
+
+store_option = click.option(
+    "--store",
+    metavar="URL",
+    envvar=STORE_VARIABLE,
+    help="Where journals are kept: a path, sqlite:PATH or memory:  [default: .orchestrator/journal.db; "
+    f"environment: {STORE_VARIABLE}]",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def running_options(*durabilities: str) -> Callable[[F], F]:
+    """The options of a command that runs steps."""
+
+    def add(command: F) -> F:
+        for option in (
+            click.option("--quiet", "-q", is_flag=True, help="Say nothing unless it goes wrong."),
+            click.option(
+                "--json",
+                "as_json",
+                is_flag=True,
+                help="Print the result as one JSON object on stdout; progress goes to stderr.",
+            ),
+            click.option(
+                "--durability",
+                type=click.Choice(durabilities),
+                default="disk",
+                show_default=True,
+                help="What a recorded result survives: a loss of power (disk) or the death of this process (process)"
+                + ("; none keeps it in memory." if "none" in durabilities else "."),
+            ),
+            store_option,
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def hints(store: str | None) -> Hints:
+    """Commands for this context; an address that stands in the environment need not be typed again."""
+    context = click.get_current_context()
+    source = context.get_parameter_source("store")
+    typed = source is not None and source.name == "COMMANDLINE"
+    return Hints(context.find_root().info_name or "orchestrator", store if typed else None)
+
+
+@contextmanager
+def opened(store: str | None) -> Iterator[Orchestrator]:
+    """The store, to look into. One that is not there is not made: looking leaves nothing behind."""
+    from orchestrator.app import Orchestrator
+    from orchestrator.storage import DEFAULT_STORE
+
+    missing = is_missing(store or DEFAULT_STORE)
+    with Orchestrator("memory:" if missing else store) as orchestrator:
+        yield orchestrator
+
+
+def is_missing(url: str) -> bool:
+    """Whether this names a file, and one that does not exist."""
+    scheme, colon, rest = url.partition(":")
+    if colon and len(scheme) > 1 and scheme.lower() != "sqlite":  # another kind of store; a single letter is a drive
+        return False
+    path = rest if colon and len(scheme) > 1 else url
+    return not Path(path.removeprefix("//") if path.startswith("///") else path).exists()

@@ -1,0 +1,120 @@
+"""Where a command writes to: a stream, the colours and symbols that it can show, and its width."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import click
+
+from orchestrator.cli.streams import is_terminal, shows_colour, shows_symbols
+from orchestrator.cli.words import plain_data
+
+#: Where nobody's terminal sets a width, lines are as long as they are; this is for what is shortened anyway.
+_WIDE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """The signs of a state, one column each."""
+
+    completed: str = "✓"
+    failed: str = "✗"
+    running: str = "●"
+    pending: str = "·"
+    skipped: str = "○"
+    retrying: str = "↻"
+    cancelled: str = "■"
+    unfinished: str = "‖"
+    dot: str = "·"
+    full: str = "━"
+    rest: str = "─"
+    ellipsis: str = "…"
+
+
+ASCII = Symbols("+", "x", ">", ".", "-", "~", "x", "=", "-", "#", ".", "...")
+
+#: What stands for a state -> its colour.
+COLOURS = {
+    "completed": "green",
+    "failed": "red",
+    "abandoned": "red",
+    "running": "cyan",
+    "retrying": "yellow",
+    "paused": "yellow",
+    "unfinished": "yellow",
+    "cancelled": "yellow",
+    "skipped": "bright_black",
+    "pending": "bright_black",
+}
+
+
+class Paper:
+    """Lines on a stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.colour = shows_colour(stream)
+        self.symbols = Symbols() if shows_symbols(stream) else ASCII
+        self.width = shutil.get_terminal_size().columns if is_terminal(stream) else _WIDE
+
+    def line(self, text: str = "") -> None:
+        """One line."""
+        if self.symbols is ASCII:
+            text = text.replace("…", ASCII.ellipsis)
+        self.stream.write(f"{text.rstrip()}\n")
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Several lines."""
+        for text in texts:
+            self.line(text)
+
+    def json(self, value: Any) -> None:
+        """A value as JSON, one object or list."""
+        json.dump(plain_data(value), self.stream, ensure_ascii=False, indent=2)
+        self.stream.write("\n")
+
+    def joined(self, *parts: str) -> str:
+        """Parts of a line with a dot between."""
+        return f" {self.symbols.dot} ".join(parts)
+
+    def dim(self, text: str) -> str:
+        """Text that is not what one looks for."""
+        return self.paint(text, "bright_black")
+
+    def bold(self, text: str) -> str:
+        """Text that stands out."""
+        return click.style(text, bold=True) if self.colour and text else text
+
+    def paint(self, text: str, colour: str | None) -> str:
+        """Text in a colour."""
+        return click.style(text, fg=colour) if self.colour and colour and text else text
+
+    def symbol(self, state: str) -> str:
+        """The sign of a state, in its colour."""
+        return self.paint(getattr(self.symbols, state, " "), COLOURS.get(state))
+
+    def table(self, rows: Sequence[Sequence[str]], *, indent: str = "", right: Sequence[int] = ()) -> None:
+        """Rows of cells in columns; the columns of `right` are aligned to the right. Cells may be painted."""
+        if not rows:
+            return
+        widths = [max(visible(row[i]) for row in rows) for i in range(len(rows[0]))]
+        for row in rows:
+            cells = []
+            for i, cell in enumerate(row):
+                pad = " " * (widths[i] - visible(cell))
+                cells.append(pad + cell if i in right else cell + pad)
+            self.line(indent + "  ".join(cells))
+
+
+def visible(text: str) -> int:
+    """How many columns a text takes, without its colours; wide characters take two."""
+    from unicodedata import combining, east_asian_width
+
+    text = click.unstyle(text)
+    if text.isascii():
+        return len(text)
+    return sum((2 if east_asian_width(c) in "WF" else 1) for c in text if not combining(c))

@@ -1,0 +1,130 @@
+"""The picture of an execution under way: a line for each step, cut to the width of the terminal.
+
+Made of plain lines rather than of a table: a frame of a forty-line terminal then costs a millisecond or two, whatever
+number of items has gone by since the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from orchestrator.cli.board import Board
+from orchestrator.cli.paper import ASCII, COLOURS, Symbols
+from orchestrator.cli.rows import Doing, Row
+from orchestrator.cli.views import heading
+from orchestrator.cli.window import window
+from orchestrator.cli.words import count, duration, one_line, ticking
+
+_NAME_COLUMNS = 32
+_TIME_COLUMNS = 7
+_DIM = "bright_black"
+
+
+class Picture:
+    """Draws a board. `footer` stands below the steps, with the time that has passed; the last picture has none."""
+
+    def __init__(self, board: Board, symbols: Symbols, *, kept: bool) -> None:
+        self._board, self._symbols, self._kept = board, symbols, kept
+        self.footer: str | None = "Ctrl-C pauses"
+        self.footer_style = _DIM
+
+    def draw(self, now: float, width: int, height: int) -> list[Text]:
+        """The lines as they are now, fewer than `height`."""
+        return [self._fitted(line, width) for line in self._lines(now, width, height)]
+
+    def _lines(self, now: float, width: int, height: int) -> Iterator[Text]:
+        rows = self._board.rows(now)
+        shown = window(rows, max(1, height - 5))
+        name, *rest = heading(self._board, kept=self._kept)
+        yield Text.assemble((name, "bold"), *(f" {self._symbols.dot} {part}" for part in rest))
+        yield Text()
+        if shown.before:
+            yield Text(f"  {self._symbols.ellipsis} {shown.before}", style=_DIM)
+        columns = min(_NAME_COLUMNS, max(8, width // 3), max(cell_len(row.key) for row in rows) if rows else 0)
+        for row in shown.rows:
+            yield self._line(row, now, columns, width)
+        if shown.after:
+            yield Text(f"  {self._symbols.ellipsis} {shown.after}", style=_DIM)
+        if self.footer is not None:
+            done = f"{self._board.record.steps_done} of {count(len(rows), 'step')}"
+            dot = f" {self._symbols.dot} "
+            yield Text()
+            line = Text(f"  {dot.join((done, ticking(self._board.seconds(now))))}{dot}", style=_DIM)
+            yield line.append(self.footer, style=self.footer_style)
+
+    def _line(self, row: Row, now: float, columns: int, width: int) -> Text:
+        state = row.state
+        idle = state in ("pending", "skipped")
+        line = Text("  ")
+        line.append(getattr(self._symbols, state), COLOURS[state])
+        line.append(f" {set_cell_size(row.key, columns)}", _DIM if idle else "bold" if row.doing else "")
+        line.append(f"  {self._took(row, idle=idle):>{_TIME_COLUMNS}}  ", _DIM)
+        for text, style in self._rest(row, state, now, width):
+            line.append(text, style)
+        return line
+
+    def _took(self, row: Row, *, idle: bool) -> str:
+        if row.seconds is None or idle:
+            return ""
+        return ticking(row.seconds) if row.state in ("running", "retrying") else duration(row.seconds)
+
+    def _rest(self, row: Row, state: str, now: float, width: int) -> Iterator[tuple[str, str]]:
+        if state in ("running", "retrying"):
+            yield from self._bar(row, width)
+            yield from self._under_way(row, now)
+        elif state == "failed":
+            yield self._why(row), "red"
+        elif row.earlier:
+            yield "done before", _DIM
+        elif row.total is not None:
+            some = "" if row.done == row.total else f"{row.done:,} of "
+            yield some + count(row.total, "item"), _DIM
+        else:
+            yield row.text, _DIM
+
+    def _bar(self, row: Row, width: int) -> Iterator[tuple[str, str]]:
+        fraction = row.fraction
+        if fraction is None:
+            return
+        columns = 16 if width >= 90 else 8 if width >= 60 else 0
+        full = round(fraction * columns)
+        yield self._symbols.full * full, COLOURS["running"]
+        yield self._symbols.rest * (columns - full), _DIM
+        amount = f"{row.done}/{row.total}" if row.total is not None else f"{fraction:>4.0%}"
+        yield f"{' ' if columns else ''}{amount}  ", ""
+
+    def _under_way(self, row: Row, now: float) -> Iterator[tuple[str, str]]:
+        if row.failed:
+            yield f"{row.failed} failed  ", COLOURS["failed"]
+        if not row.doing:
+            return
+        first = row.doing[0]
+        if row.total is not None:
+            percent = f" {first.fraction:>3.0%}" if first.fraction is not None else ""
+            yield f"{first.key}{percent}  ", ""
+        yield from self._attempt(first, now)
+        if row.running > 1:
+            yield f"  +{row.running - 1}", ""
+
+    def _attempt(self, doing: Doing, now: float) -> Iterator[tuple[str, str]]:
+        if doing.due_at is not None:
+            wait = ticking(max(0.0, doing.due_at - now) + 0.99)
+            yield f"attempt {doing.attempt + 1} in {wait}: ", COLOURS["retrying"]
+        elif doing.attempt > 1:
+            yield f"attempt {doing.attempt}  ", COLOURS["retrying"]
+        yield doing.text, _DIM
+
+    def _why(self, row: Row) -> str:
+        step = self._board.record.steps.get(row.key)
+        if step is not None and step.error:
+            return one_line(str(step.error.get("message", "")))
+        return f"{row.failed} of {count(row.total or 0, 'item')} failed"
+
+    def _fitted(self, line: Text, width: int) -> Text:
+        """The line, cut to the terminal's width."""
+        line.no_wrap = True
+        line.truncate(max(1, width - 1), overflow="crop" if self._symbols is ASCII else "ellipsis")
+        return line

@@ -1,0 +1,64 @@
+"""`orchestrator show --json`: an execution and its steps as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.cli.look import Look
+from orchestrator.cli.words import iso
+from orchestrator.journal.fold import StepRecord
+
+
+def execution_data(look: Look) -> Mapping[str, Any]:
+    """The execution, every step of it, the items of loops included; outputs of steps are left to `step_data`."""
+    record, value = look.record, look.orchestrator.value
+    pending = [look.step(key) for key in look.board.order if key not in record.steps]
+    return {
+        "execution_id": record.execution_id,
+        "pipeline": record.pipeline_id,
+        "status": record.status,
+        "abandoned": look.summary.abandoned,
+        "created_at": iso(record.created_at),
+        "updated_at": iso(record.updated_at),
+        "ended_at": iso(record.ended_at),
+        "seconds": round(look.board.seconds(look.now), 3),
+        "inputs": {name: value(encoded) for name, encoded in record.inputs.items()},
+        "outputs": value(record.outputs) if record.outputs is not None else None,
+        "failed_step": record.failed_step,
+        "error": record.error,
+        "checkpoints": record.checkpoints,
+        "steps_done": record.steps_done,
+        "steps_total": len(look.board.order),
+        "steps": [step_data(look, step) for step in (*record.steps.values(), *pending)],
+        "store": look.orchestrator.store.location,
+    }
+
+
+def step_data(look: Look, step: StepRecord, *, whole: bool = False) -> Mapping[str, Any]:
+    """One step; `whole` adds its output, where it has one."""
+    seconds = look.board.step_seconds(step.key, look.now)
+    data = {
+        "key": step.key,
+        "status": step.status,
+        "generation": step.generation,
+        "attempt": step.attempt,
+        "started_at": iso(step.started_at),
+        "ended_at": iso(step.ended_at),
+        "seconds": None if seconds is None else round(seconds, 3),
+        "items": _items(step),
+        "reason": step.reason or None,
+        "checkpoint": step.checkpoint,
+        "failures": [
+            {"attempt": f.attempt, "at": iso(f.at), "error": f.error, "due_at": iso(f.due_at)}
+            for f in step.failures or ()
+        ],
+    }
+    found = look.output(step) if whole else None
+    return data if found is None else {**data, "output": found[0]}
+
+
+def _items(step: StepRecord) -> Mapping[str, int] | None:
+    if step.items is None:
+        return None
+    return {"total": len(step.items), "done": step.items_done, "failed": step.items_failed}

@@ -1,0 +1,88 @@
+"""`orchestrator show` for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from orchestrator.cli.ending import output_lines
+from orchestrator.cli.hints import Hints
+from orchestrator.cli.look import Look
+from orchestrator.cli.paper import COLOURS, Paper
+from orchestrator.cli.rows import Row
+from orchestrator.cli.story import step_story, story
+from orchestrator.cli.words import clean, count, duration, moment, plain_data
+
+#: Lines of a traceback, for the execution that it ended and for the step that it belongs to.
+_TRACEBACK_LINES, _WHOLE_TRACEBACK = 12, 200
+_NAME_COLUMNS = 40
+
+
+def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
+    """The execution, its steps, what came out of it or what went wrong, and what to type next."""
+    record = look.record
+    yield f"{paper.bold(record.pipeline_id)}  {record.execution_id}  {paper.paint(look.state, COLOURS.get(look.state))}"
+    steps = f"{record.steps_done} of {count(len(look.board.order), 'step')}"
+    took = duration(look.board.seconds(look.now))
+    yield paper.dim(paper.joined(moment(record.created_at), took, steps, look.orchestrator.store.location))
+    yield ""
+    columns = min(_NAME_COLUMNS, max(len(key) for key in look.board.order))
+    for row in look.board.rows(look.now):
+        yield _row(row, columns, look, paper)
+    if record.outputs is not None and (outputs := look.orchestrator.value(record.outputs)):
+        yield ""
+        yield "outputs"
+        yield from output_lines(outputs, paper)
+    told = list(story(record, paper, traceback_lines=_TRACEBACK_LINES))
+    yield from ["", *told] if told else []
+    yield ""
+    yield from _next(look, paper, hints)
+
+
+def _row(row: Row, columns: int, look: Look, paper: Paper) -> str:
+    idle = row.state in ("pending", "skipped") or row.seconds is None
+    took = "" if idle else duration(row.seconds or 0.0)
+    name = f"{row.key:<{columns}}"
+    told = paper.dim(f"{took:>7}  {', '.join(_told(row, look))}")
+    return f"  {paper.symbol(row.state)} {paper.dim(name) if idle else name}  {told}"
+
+
+def _told(row: Row, look: Look) -> Iterator[str]:
+    if row.state != "completed":
+        yield row.state
+    if row.total is not None:
+        some = "" if row.done == row.total else f"{row.done:,} of "
+        yield some + count(row.total, "item")
+    if row.attempt > 1:
+        yield count(row.attempt, "attempt")
+    checkpoint = look.step(row.key).checkpoint
+    if checkpoint is not None:
+        yield f"checkpoint {checkpoint}"
+
+
+def _next(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
+    resume = ("resume", "go on")
+    verb = {"failed": ("retry", "retry"), "paused": resume, "abandoned": resume}.get(look.state)
+    for word, purpose in (verb, ("logs", "logs")) if verb else (("logs", "logs"),):
+        yield f"  {purpose:<7}{paper.bold(hints.command(word, look.record.execution_id))}"
+
+
+def step_lines(look: Look, key: str, paper: Paper) -> Iterator[str]:
+    """One step: how it stands, what went wrong in it, and its whole output."""
+    step = look.step(key)
+    state = look.board.state(step)
+    yield f"{paper.bold(step.key)}  {paper.paint(state, COLOURS.get(state))}"
+    if step.started_at is not None:
+        seconds = look.board.step_seconds(step.key, look.now)
+        told = [moment(step.started_at)]
+        told += [duration(seconds)] if seconds is not None else []
+        told += [f"attempt {step.attempt}"] if step.attempt > 1 else []
+        yield paper.dim(paper.joined(*told))
+    if step.failures:
+        yield ""
+        yield from step_story(step, paper, traceback_lines=_WHOLE_TRACEBACK)
+    found = look.output(step)
+    if found is not None:
+        value = plain_data(found[0])
+        yield ""
+        yield clean(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
