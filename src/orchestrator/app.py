@@ -192,8 +192,8 @@ class Orchestrator:
         return self.store.notes(ExecutionId(execution_id), step)
 
     def value(self, encoded: Encoded) -> Any:
-        """The value of a recorded form, to be shown: an object of a class not imported here comes as `Opaque`."""
-        return decode(encoded, self.store.get_blob, opaque=True)
+        """The value of a recorded form, to be shown: an object of a class not imported here comes as its fields."""
+        return decode(encoded, self.store.get_blob, plain=True)
 
     def close(self) -> None:
         """Bring everything to the disk and close the store, where it was opened here."""

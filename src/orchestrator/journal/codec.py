@@ -295,25 +295,10 @@ _Read = Callable[[bytes], Any]
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """Stands for a value of a class that is not imported here: for views, which only show it."""
-
-    type_name: str
-    content: Any
-
-    def __str__(self) -> str:
-        if isinstance(self.content, Mapping):
-            return f"{self.type_name}({', '.join(f'{name}={value!r}' for name, value in self.content.items())})"
-        return f"{self.type_name}({self.content!r})"
-
-    __repr__ = __str__
-
-
-def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None, *, opaque: bool = False) -> Any:
+def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None, *, plain: bool = False) -> Any:
     """The value of `pack`'s bytes. Raises DecodeError; BlobMissingError where a blob is needed without `get_blob`.
 
-    With `opaque`, an object of a class that is not imported here becomes an `Opaque` instead of an error.
+    With `plain`, an object of a class that is not imported here comes as its fields instead of an error: for views.
     """
 
     # The C decoder drops what a hook raises and says "ext_hook failed"; the first fault is the innermost one.
@@ -326,8 +311,8 @@ def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None, *, 
         try:
             return _read_part(tag, part, read, get_blob)
         except UnknownTypeError as exc:
-            if opaque:
-                return _opaque(part, read)
+            if plain:
+                return _plain_form(part, read)
             faults.append(exc)
             raise
         except Exception as exc:
@@ -354,15 +339,15 @@ def _read_part(tag: int, part: bytes, read: _Read, get_blob: Callable[[BlobHash]
     return reader(part, read)
 
 
-def decode(value: Encoded, get_blob: Callable[[BlobHash], bytes] | None = None, *, opaque: bool = False) -> Any:
-    """The value of a recorded form: a fresh one for every call. `opaque` as in `unpack`."""
-    return unpack(value.data, get_blob, opaque=opaque)
+def decode(value: Encoded, get_blob: Callable[[BlobHash], bytes] | None = None, *, plain: bool = False) -> Any:
+    """The value of a recorded form: a fresh one for every call. `plain` as in `unpack`."""
+    return unpack(value.data, get_blob, plain=plain)
 
 
-def _opaque(part: bytes, read: _Read) -> Opaque:
-    """Every object's part begins with its class; an enum's goes on with a name, the others' with what they hold."""
+def _plain_form(part: bytes, read: _Read) -> Any:
+    """An object without its class: a mapping of its fields, a list of its items, the name of an enum's member."""
     _module, qualname, content, *_ = read(part)
-    return Opaque(qualname, content)
+    return content if isinstance(content, dict | list) else f"{qualname}.{content}"
 
 
 def _find_class(module: str, qualname: str) -> type:

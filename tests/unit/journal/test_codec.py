@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from orchestrator.errors import BlobMissingError, DecodeError, EncodeError
+from orchestrator.errors import BlobMissingError, DecodeError, EncodeError, UnknownTypeError
 from orchestrator.journal.codec import CUT_BYTES, decode, encode, pack, unpack
 
 
@@ -233,3 +233,12 @@ def test_uuid_and_decimal_are_exact() -> None:
     one = uuid.uuid4()
     assert unpack(pack([one, decimal.Decimal("1.10")])) == [one, decimal.Decimal("1.10")]
     assert str(unpack(pack(decimal.Decimal("1.10")))) == "1.10"
+
+
+def test_a_view_sees_the_fields_of_a_class_that_it_has_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = pack([Point(1, Colour.RED), Pair(1, [2])])
+    monkeypatch.delattr(sys.modules[__name__], "Point")
+    monkeypatch.delattr(sys.modules[__name__], "Colour")
+    with pytest.raises(UnknownTypeError, match="Colour"):  # the innermost
+        unpack(recorded)
+    assert unpack(recorded, plain=True) == [{"x": 1, "y": "Colour.RED"}, (1, [2])]
