@@ -1,0 +1,67 @@
+"""The JSON Schema: what editors are told must be draft 7, complete, and no stricter than the format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.pipelines.definition import StepDef
+from orchestrator.pipelines.model import Defaults, InputSpec, Pipeline, Retry, Step
+from orchestrator.pipelines.schema import json_schema
+
+DRAFT_7 = {
+    "$schema", "$ref", "title", "description", "default", "type", "enum", "pattern", "minLength", "minimum", "maximum",
+    "items", "minItems", "properties", "patternProperties", "additionalProperties", "propertyNames", "minProperties",
+    "required", "dependencies", "definitions", "anyOf", "allOf", "oneOf",
+}  # fmt: skip
+
+
+def schemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every schema inside of a schema."""
+    yield schema
+    for keyword, part in schema.items():
+        if keyword in ("properties", "patternProperties", "definitions"):
+            for inner in part.values():
+                yield from schemas(inner)
+        elif keyword in ("anyOf", "allOf", "oneOf"):
+            for inner in part:
+                yield from schemas(inner)
+        elif keyword in ("items", "additionalProperties", "propertyNames") and isinstance(part, dict):
+            yield from schemas(part)
+
+
+def test_it_uses_draft_7_only() -> None:
+    used = {keyword for schema in schemas(json_schema()) for keyword in schema}
+    assert used <= DRAFT_7
+    json.dumps(json_schema())
+
+
+def test_nothing_stands_beside_a_reference() -> None:
+    references = [schema for schema in schemas(json_schema()) if "$ref" in schema]
+    assert len(references) >= 5
+    assert all(set(schema) == {"$ref"} for schema in references)
+    definitions = json_schema()["definitions"]
+    assert all(schema["$ref"].removeprefix("#/definitions/") in definitions for schema in references)
+
+
+def test_every_key_of_the_model_is_there_and_described() -> None:
+    schema = json_schema()
+    for model in (Pipeline, Step, InputSpec, Retry, Defaults):
+        properties = schema["properties"] if model is Pipeline else schema["definitions"][model.__name__]["properties"]
+        keys = {info.serialization_alias or name for name, info in model.model_fields.items()}
+        assert set(properties) == keys
+        assert all(part.get("description") for part in properties.values())
+    assert set(schema["definitions"]["Step"]["properties"]) == set(StepDef.__annotations__)
+
+
+def test_null_is_not_offered() -> None:
+    assert not any(
+        schema.get("type") == "null" or schema.get("default", 0) is None for schema in schemas(json_schema())
+    )
+
+
+def test_a_step_is_of_one_kind() -> None:
+    step = json_schema()["definitions"]["Step"]
+    assert step["oneOf"] == [{"required": ["call"]}, {"required": ["run"]}, {"required": ["set"]}]
+    assert step["dependencies"]["as"] == ["for_each"]
