@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ HOSTILE = [
     "name.encode.__self__",
     "(name).upper",
     "day.today()",
+    "now.timestamp()",
+    "now.astimezone()",
     "day.fromtimestamp(0)",
     # -- files and change
     "file.unlink()",
@@ -116,6 +118,7 @@ SCOPE = {
     "file": Path(__file__),
     "handler": generator,
     "price": Decimal("1.1"),
+    "now": datetime(2020, 1, 2),
     "generator": generator(),
 }
 

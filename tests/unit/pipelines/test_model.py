@@ -255,5 +255,5 @@ def test_it_is_frozen() -> None:
 def test_a_value_that_contains_itself() -> None:
     rows: list[Any] = []
     rows.append(rows)
-    with pytest.raises(PipelineFileError, match="nested more than 64 deep, or contains itself"):
+    with pytest.raises(PipelineFileError, match="nested more than 60 deep, or contains itself"):
         Step(id="a", call="m:f", with_={"rows": rows})

@@ -233,3 +233,10 @@ class TestLoopItems:
     def test_what_has_no_items(self, value: Any, message: str) -> None:
         with pytest.raises(TemplateError, match=message):
             loop_items(value)
+
+
+def test_the_deepest_values_plan() -> None:
+    deep: Any = "${x}"
+    for _ in range(60):
+        deep = [deep]
+    make_plan(Pipeline(pipeline="p", inputs={"x": {"default": 1}}, steps=[Step(id="a", call="m:f", with_={"d": deep})]))

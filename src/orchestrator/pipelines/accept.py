@@ -1,0 +1,167 @@
+"""What each field of the model accepts, and the sentence for what it does not.
+
+Each is a function from what was given to what is kept, raising `Unfit`. No value is coerced by luck: `"3"` is no number
+and `1` is no boolean, since a file that says one and means the other is better told so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from orchestrator.failure import ErrorCategory
+from orchestrator.pipelines import durations
+from orchestrator.pipelines.scanner import RESERVED
+from orchestrator.pipelines.unfit import Unfit
+from orchestrator.pipelines.wording import kind_of, one_of, shorten
+
+IDENTIFIER = r"[A-Za-z_]\w*"
+TARGET = r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
+ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+#: The words that `retry.on` knows.
+CATEGORIES = tuple(str(category) for category in ErrorCategory)
+
+
+# -- words and names ------------------------------------------------------------------------------------------------
+
+
+def text(value: Any) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        hint = f'put it in quotes: "{shorten(str(value))}"' if isinstance(value, (bool, int, float)) else ""
+        raise Unfit(f"expected text, got {kind_of(value)}", hint=hint)
+    return str(value)
+
+
+def name(value: Any) -> str:
+    """A text that is not empty."""
+    if not text(value).strip():
+        raise Unfit("expected a name, got an empty text")
+    if "${" in value:
+        raise Unfit("this name is fixed: a ${…} in it is not filled in")
+    return str(value)
+
+
+def identifier(value: Any) -> str:
+    """A name that a template can use."""
+    if not re.fullmatch(IDENTIFIER, text(value)):
+        better = re.sub(r"\W+", "_", value).strip("_")
+        hint = f"for example {better}" if re.fullmatch(IDENTIFIER, better) else ""
+        raise Unfit(f"{shorten(value)!r} is no name: letters, digits and '_', not a digit first", hint=hint)
+    if value in RESERVED:
+        raise Unfit(f"{value!r} is a word of the expression language; choose another name")
+    if len(value) > 100:
+        raise Unfit(f"a name has at most 100 characters, this one {len(value)}")
+    return str(value)
+
+
+def word(words: Sequence[str], what: str) -> Callable[[Any], str]:
+    """One of some words."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            given = value if isinstance(value, str) else ""
+            message = f"expected {one_of(words)} as {what}, got {kind_of(value)}"
+            raise Unfit(message, name=given, known=words)
+        return str(value)
+
+    return check
+
+
+def target(value: Any) -> str:
+    """`module:function`, or a function of a module, which is kept as that."""
+    if callable(value) and not isinstance(value, str):
+        return _target_of(value)
+    if not re.fullmatch(TARGET, text(value)):
+        dotted = value.rpartition(".")
+        hint = f"for example {dotted[0]}:{dotted[2]}" if ":" not in value and all(dotted) else ""
+        raise Unfit(f"{shorten(value)!r} is no handler: expected module:function", hint=hint)
+    return str(value)
+
+
+def _target_of(function: Callable[..., Any]) -> str:
+    module, qualname = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    owner = getattr(function, "__self__", None)  # of a builtin function: its module
+    if not module or not qualname or not (owner is None or isinstance(owner, ModuleType)):
+        raise Unfit(f"{function!r:.80} has no name to be found by after a restart; write a function of a module")
+    if "<lambda>" in qualname:
+        raise Unfit("a lambda has no name to be found by after a restart; write a function of a module")
+    if "<locals>" in qualname:
+        short = qualname.rpartition(".")[2]
+        raise Unfit(
+            f"{short!r} is defined inside of a function and cannot be found after a restart; move it to its module"
+        )
+    return f"{module}:{qualname}"
+
+
+# -- what a command is made of --------------------------------------------------------------------------------------
+
+
+def argument(value: Any) -> str:
+    """One word of a command."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return text(value)
+
+
+def environment_value(value: Any) -> str:
+    """The value of an environment variable."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return argument(value)
+
+
+def environment_name(value: Any) -> str:
+    """The name of an environment variable."""
+    if not re.fullmatch(ENVIRONMENT_NAME, text(value)):
+        raise Unfit(f"{shorten(value)!r} is no name of an environment variable")
+    return str(value)
+
+
+# -- numbers --------------------------------------------------------------------------------------------------------
+
+
+def boolean(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise Unfit(f"expected true or false, got {kind_of(value)}")
+    return value
+
+
+def whole(least: int, most: int) -> Callable[[Any], int]:
+    """A whole number within bounds."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Unfit(f"expected a whole number from {least} to {most:,}, got {kind_of(value)}")
+        return value
+
+    return check
+
+
+def number(least: float, most: float) -> Callable[[Any], float]:
+    """A number within bounds."""
+
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            raise Unfit(f"expected a number from {least:g} to {most:g}, got {kind_of(value)}")
+        return float(value)
+
+    return check
+
+
+def duration(value: Any) -> float:
+    """Seconds."""
+    try:
+        return durations.seconds(value)
+    except ValueError as error:
+        raise Unfit(str(error)) from None
+
+
+def time_limit(value: Any) -> float:
+    """Seconds, more than none."""
+    if (limit := duration(value)) == 0:
+        raise Unfit("a timeout is longer than 0")
+    return limit

@@ -1,0 +1,153 @@
+"""Where each node of a YAML text stands, and how findings about nodes become faults with a line and a caret.
+
+A rule that finds something wrong knows a *path* (`("steps", 2, "with", "rows")`), never a line: so the same rules
+serve a pipeline that was built in Python. A `Finding` is that; a `Fault` is what the reader sees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from orchestrator.errors import Fault, PipelineFileError
+from orchestrator.pipelines.wording import Path, did_you_mean, path_text
+
+#: What the YAML parser counts as the end of a line.
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+#: Faults of one file that are shown; a file with more is broken in one of the ways that the first show.
+MOST_FAULTS = 100
+#: Names compared for the hints of one file, so that a message takes no longer than the check.
+_HINT_BUDGET = 4_000
+
+
+class Spot(NamedTuple):
+    """A node: where it begins and ends (counted from 0), and its children."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    children: dict[str, tuple[int, int, Spot]] | list[Spot] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong at `path`. With `at_key` the key is at fault, else its value.
+
+    `placeholder` and `offset` point at one `${…}` inside a text; `name` and `known` give the hint where `hint` is
+    empty; `lacks` is the key that is missing at `path`.
+    """
+
+    path: Path
+    message: str
+    at_key: bool = False
+    placeholder: str = ""
+    offset: int = 0
+    name: str = ""
+    known: Collection[object] = ()
+    hint: str = ""
+    lacks: str = ""
+
+
+class Positions:
+    """The lines of a text and the tree of its nodes."""
+
+    def __init__(self, file: str, lines: Sequence[str], root: Spot | None = None) -> None:
+        self.file, self._lines, self._root = file, lines, root
+
+    @classmethod
+    def of_text(cls, file: str, text: str) -> Positions:
+        """The lines of a text of which no node is known yet."""
+        return cls(file, _LINE_BREAK.split(text))
+
+    def rooted(self, root: Spot | None) -> Positions:
+        """The same lines, with the tree of nodes."""
+        return Positions(self.file, self._lines, root)
+
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1; empty where there is none."""
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+
+    def of(self, path: Path, *, at_key: bool = False) -> tuple[int, int]:
+        """Line and column, from 1, of the node at `path`, or of the deepest node above it that there is."""
+        spot, key = self._find(path)
+        line, column = key if at_key and key else (spot.line, spot.column) if spot else (0, 0)
+        return line + 1, column + 1
+
+    def of_placeholder(self, path: Path, placeholder: str, offset: int) -> tuple[int, int]:
+        """Line and column of the `${…}` at `offset` of the text at `path`.
+
+        Of the text itself where the source does not show the placeholder as it stands (escapes, folded lines).
+        """
+        spot, _ = self._find(path)
+        if spot is None:
+            return 1, 1
+        near = [(abs(there - offset), line, column) for line, column, there in self._occurrences(spot, placeholder)]
+        _, line, column = min(near, default=(0, spot.line, spot.column))
+        return line + 1, column + 1
+
+    def _occurrences(self, spot: Spot, placeholder: str) -> Iterator[tuple[int, int, int]]:
+        """Each place where the source of a text shows a placeholder: line, column, about which offset of the text."""
+        lines = self._lines[spot.line : spot.end_line + 1]
+        is_block = lines[0][spot.column : spot.column + 1] in ("|", ">")
+        first = 1 if is_block else 0
+        start, before = spot.column, 0
+        for count, line in enumerate(lines[first:], first):
+            if count == 1 or (count > 1 and not is_block):
+                start = len(line) - len(line.lstrip())
+            column = line.find(placeholder, start)
+            while column >= 0:
+                yield spot.line + count, column, before + column - start
+                column = line.find(placeholder, column + 1)
+            before += max(0, len(line) - start) + 1
+
+    def _find(self, path: Path) -> tuple[Spot | None, tuple[int, int] | None]:
+        spot, key = self._root, None
+        for part in path:
+            children = spot.children if spot else None
+            if isinstance(children, dict) and isinstance(part, str) and part in children:
+                *mark, spot = children[part]
+                key = (mark[0], mark[1])
+            elif isinstance(children, list) and isinstance(part, int) and part < len(children):
+                spot, key = children[part], None
+            else:
+                break
+        return spot, key
+
+    def fault(self, line: int, column: int, message: str, path: str = "", hint: str = "") -> Fault:
+        """A fault at a position counted from 1."""
+        return Fault(message, line, column, self.line(line), path, hint)
+
+
+def report(
+    findings: Iterable[Finding], file: str, positions: Positions | None, step_ids: Sequence[object] = ()
+) -> PipelineFileError:
+    """The error that shows the findings: in order of their place in the file, or by path where there is no file."""
+    ordered = sorted(findings, key=lambda finding: (_node(finding, positions), finding.offset))
+    budget = _HINT_BUDGET
+    faults = []
+    for finding in ordered[:MOST_FAULTS]:
+        line, column = _place(finding, positions)
+        hint = finding.hint
+        if not hint and finding.name and len(finding.known) <= budget:
+            budget -= len(finding.known)
+            hint = did_you_mean(finding.name, finding.known)
+        where = path_text(finding.path, step_ids)
+        source = positions.line(line) if positions else ""
+        faults.append(Fault(finding.message, line, column, source, where, hint))
+    if len(ordered) > MOST_FAULTS:
+        faults.append(Fault(f"… and {len(ordered) - MOST_FAULTS} more faults"))
+    return PipelineFileError(file, faults)
+
+
+def _node(finding: Finding, positions: Positions | None) -> tuple[int, int]:
+    return positions.of(finding.path, at_key=finding.at_key) if positions else (0, 0)
+
+
+def _place(finding: Finding, positions: Positions | None) -> tuple[int, int]:
+    if positions and finding.placeholder:
+        return positions.of_placeholder(finding.path, finding.placeholder, finding.offset)
+    return _node(finding, positions)

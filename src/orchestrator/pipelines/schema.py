@@ -1,0 +1,57 @@
+"""The JSON Schema of the pipeline format, for editors.
+
+Made from the model, so that it cannot say anything else. Editors read draft 7 and below: newer keywords that pydantic
+emits are put into their older form. A schema cannot say everything that the checks know; what it accepts may still have
+faults, what it refuses always has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.pipelines.definition import KINDS
+from orchestrator.pipelines.model import Pipeline
+
+#: Under these keywords stand names, not keywords.
+_NAMED = frozenset({"properties", "patternProperties"})
+
+DIALECT = "http://json-schema.org/draft-07/schema#"
+
+
+def json_schema() -> dict[str, Any]:
+    """A JSON Schema (draft 7) with a description of every key."""
+    raw = Pipeline.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
+    definitions = {name: _older(schema) for name, schema in raw.pop("$defs").items()}
+    raw["properties"]["inputs"]["additionalProperties"] = False
+    step = definitions["Step"]
+    step["oneOf"] = [{"required": [kind]} for kind in KINDS]
+    step["dependencies"] = {"as": ["for_each"], "max_parallel": ["for_each"], "with": ["call"], "env": ["run"]}
+    return {"$schema": DIALECT, **_older(raw), "title": "Orchestrator pipeline", "definitions": definitions}
+
+
+def _older(schema: Any) -> Any:
+    """A schema without null alternatives and titles, and with nothing beside a `$ref`, which draft 7 would overlook."""
+    if isinstance(schema, list):
+        return [_older(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {
+        key: {name: _older(inner) for name, inner in part.items()} if key in _NAMED else _older(part)
+        for key, part in schema.items()
+        if key != "title"
+    }
+    if plain.get("default", ...) is None or isinstance(plain.get("default"), dict):
+        del plain["default"]
+    plain = _without_null(plain)
+    if "$ref" in plain and len(plain) > 1:
+        return {"allOf": [{"$ref": plain.pop("$ref")}], **plain}
+    return plain
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    choices = schema.get("anyOf", [])
+    if {"type": "null"} not in choices:
+        return schema
+    kept = [choice for choice in choices if choice != {"type": "null"}]
+    rest = {key: part for key, part in schema.items() if key != "anyOf"}
+    return {**rest, **kept[0]} if len(kept) == 1 else {**rest, "anyOf": kept}
