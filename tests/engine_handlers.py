@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import current_attempt, progress
+from orchestrator.errors import StoreError
 
 WITNESS = "ORCHESTRATOR_TEST_WITNESS"
 
@@ -99,3 +100,49 @@ def large(size: int) -> dict[str, Any]:
 def same(value: Any) -> Any:
     witness()
     return value
+
+
+class Wordless(Exception):
+    """Cannot even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    @property
+    def status_code(self) -> int:
+        raise RuntimeError("nor a code")
+
+
+def wordless() -> None:
+    raise Wordless
+
+
+def undecodable() -> None:
+    raise ValueError("no such file: \udcff\udcfe")
+
+
+def verbose() -> None:
+    raise ValueError("x" * 10_000_000)
+
+
+def of_another_store() -> None:
+    witness()
+    raise StoreError("another store is full")
+
+
+async def cancels_others() -> None:
+    me = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        if task is not me and "_carry" in repr(task):
+            task.cancel()
+    await asyncio.sleep(0.05)
+
+
+def fail_in_order(folder: str) -> str:
+    """Fails for good, then for a passing reason, then not."""
+    tries = Path(folder) / "tries"
+    made = len(tries.read_text()) if tries.exists() else 0
+    tries.write_text("x" * (made + 1))
+    if made < 2:
+        raise (ValueError, ConnectionError)[made](f"try {made}")
+    return "there"

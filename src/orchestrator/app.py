@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -150,6 +149,7 @@ class Orchestrator:
                     del self._lent[loop]
             if last:
                 await lent.runner.close()
+                lent.engine.close()
 
     def _open_engine(self) -> _Lent:
         runner = LocalRunner(
@@ -223,12 +223,16 @@ def _end_children(dead: Owner) -> None:
     end_leftovers(dead.token)
 
 
-def _import_handlers(plan: Plan) -> None:
-    """Recorded values may be of classes of the handlers' modules, which a new process has not imported yet."""
-    targets = {step.spec.target for step in plan.steps.values() if isinstance(step.spec, CallSpec)}
-    for target in targets:
-        with suppress(HandlerNotFoundError):  # told by the step that needs it, if one still does
-            resolve_handler(target, str(plan.base_dir or ""))
+def _import_handlers(plan: Plan) -> Mapping[str, HandlerNotFoundError]:
+    """Import what the steps call, which recorded values may be of; gives which steps' handlers cannot be had."""
+    faults: dict[str, HandlerNotFoundError] = {}
+    for step in plan.steps.values():
+        if isinstance(step.spec, CallSpec):
+            try:
+                resolve_handler(step.spec.target, str(plan.base_dir or ""))
+            except HandlerNotFoundError as error:
+                faults[step.id] = error
+    return faults
 
 
 def validate(pipeline: Pipeline) -> None:

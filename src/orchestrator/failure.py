@@ -8,6 +8,7 @@ exceptions are compared as text, so that no client library is imported to recogn
 from __future__ import annotations
 
 import errno
+import math
 import re
 import traceback as tb
 from collections.abc import Callable, Iterator, Mapping
@@ -137,6 +138,9 @@ MESSAGE_RULES: tuple[tuple[re.Pattern[str], ErrorCategory, ErrorSeverity], ...] 
     )
 )
 
+#: What is kept of an error's text and of its traceback.
+_TEXT_CHARACTERS = 8000
+
 _SECRET = re.compile(
     r"(?P<key>(?:authorization|password|passwd|secret|token|api[_-]?key|access[_-]?key)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)"
     r"(?P<value>[^\s\"',;&]+)"
@@ -188,7 +192,7 @@ def _chain(exc: BaseException) -> Iterator[BaseException]:
 def _by_code(exc: BaseException) -> tuple[ErrorCategory, ErrorSeverity] | None:
     if isinstance(exc, OSError) and exc.errno is not None and exc.errno in ERRNO_RULES:
         return ERRNO_RULES[exc.errno]
-    response = getattr(exc, "response", None)
+    response = attribute(exc, "response")
     for owner, name in (
         (exc, "status_code"),
         (exc, "status"),
@@ -196,7 +200,7 @@ def _by_code(exc: BaseException) -> tuple[ErrorCategory, ErrorSeverity] | None:
         (response, "status_code"),
         (response, "status"),
     ):
-        code = getattr(owner, name, None)
+        code = attribute(owner, name)
         if isinstance(code, int) and code in STATUS_RULES:
             return STATUS_RULES[code]
     return None
@@ -212,20 +216,43 @@ def _by_type(exc: BaseException) -> tuple[ErrorCategory, ErrorSeverity] | None:
 
 
 def _by_message(exc: BaseException) -> tuple[ErrorCategory, ErrorSeverity] | None:
-    text = str(exc)
+    text = text_of(exc)
     return next(((category, severity) for pattern, category, severity in MESSAGE_RULES if pattern.search(text)), None)
 
 
 def _retry_after(exc: BaseException) -> float | None:
     """`exc.retry_after` in seconds, or the Retry-After header (RFC 9110, seconds form) of its response."""
-    value: Any = getattr(exc, "retry_after", None)
-    if value is None:
-        headers: Any = getattr(getattr(exc, "response", None), "headers", None)
-        value = headers.get("Retry-After") if hasattr(headers, "get") else None
+    value = attribute(exc, "retry_after")
+    headers = attribute(attribute(exc, "response"), "headers")
+    if value is None and isinstance(headers, Mapping):
+        value = headers.get("Retry-After")
     try:
-        return max(0.0, float(value)) if value is not None else None
+        seconds = float(value) if value is not None else math.nan
     except (TypeError, ValueError):
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def attribute(owner: object, name: str) -> Any:
+    """An attribute of somebody else's object; None where there is none, or where looking at it raises."""
+    try:
+        return getattr(owner, name, None)
+    except Exception:  # noqa: BLE001 - an error is being described: another one in the way of that tells nothing
+        return None
+
+
+def text_of(exc: BaseException) -> str:
+    """An exception's text, at most 8,000 characters of it, and only such as can be written."""
+    try:
+        text = str(exc)
+    except Exception as inner:  # noqa: BLE001 - as above
+        text = f"(its text cannot be made: {type(inner).__name__})"
+    return writable(text if len(text) <= _TEXT_CHARACTERS else text[:_TEXT_CHARACTERS] + "…")
+
+
+def writable(text: str) -> str:
+    """The text with lone surrogates, as in names of files that are not UTF-8, written as escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +283,7 @@ class ErrorInfo:
             severity=found.severity,
             message=scrub(_sentence(exc)),
             exception=exc,
-            traceback=scrub("".join(lines))[-8000:],
+            traceback=scrub(writable("".join(lines)[-2 * _TEXT_CHARACTERS :]))[-_TEXT_CHARACTERS:],
             timestamp=timestamp,
             retry_after=found.retry_after,
             **where,
@@ -269,7 +296,7 @@ class ErrorInfo:
             "category": str(self.category),
             "severity": str(self.severity),
             "message": self.message,
-            "exception": scrub(str(self.exception)) if self.exception is not None else None,
+            "exception": scrub(text_of(self.exception)) if self.exception is not None else None,
             "type": _type_name(self.exception) if self.exception is not None else None,
             "traceback": self.traceback,
             "step_id": self.step_id,
@@ -286,7 +313,7 @@ def _type_name(exc: BaseException) -> str:
 
 
 def _sentence(exc: BaseException) -> str:
-    text = str(exc)
+    text = text_of(exc)
     if isinstance(exc, OrchestratorError):  # written as a sentence already
         return text
     return f"{_type_name(exc)}: {text}" if text else _type_name(exc)
@@ -318,7 +345,10 @@ class RetryConfig:
         return error_info.category in self.retry_on_categories
 
     def get_delay(self, attempt: int, random: Random | None = None) -> float:
-        """Seconds to wait after `attempt` tries: exponential, capped, give or take up to `jitter` of it (`random`)."""
+        """Seconds to wait before retry number `attempt` (from 0): exponential, capped.
+
+        With `random`, give or take up to `jitter` of it.
+        """
         delay = self.initial_delay
         if self.exponential_backoff:
             try:

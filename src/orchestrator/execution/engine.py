@@ -1,12 +1,8 @@
-"""The engine: drives executions to their end on an event loop.
+"""The engine: runs executions, resumes them, retries them, on an event loop.
 
-For each execution it follows the machine's instructions: a step whose needs are committed starts at once, with no
-barrier between levels of the graph. A live execution and a resumed one take the same path: replay what there is, claim,
-follow what is outstanding. The engine decides nothing about the graph, keeps nothing of its own beside the journal, and
-knows neither which store it writes to nor where handlers run.
-
-Commits: events queued during one pass of the loop are sealed and committed together at its end. A lone commit is made
-on the loop's own thread; where another process holds the store, or the disk is slow, a thread makes it.
+A live execution and a resumed one take the same path: replay what there is, claim, follow what is outstanding
+(`drive`). The engine decides nothing about the graph, keeps nothing beside the journal, and knows neither which store
+it writes to nor where handlers run.
 """
 
 from __future__ import annotations
@@ -15,49 +11,44 @@ import asyncio
 import difflib
 import logging
 import re
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
-from orchestrator.clock import Clock, SystemClock, new_id, utc
+from orchestrator.clock import Clock, SystemClock, new_id
 from orchestrator.errors import (
+    ConflictError,
     ExecutionFailedError,
     InputError,
     InterruptedExecution,
     NotResumableError,
     UnknownExecutionError,
 )
-from orchestrator.execution.driver import Attempt, Invoke, Keep, Record, Request, Runner, Wait, Work, drive
-from orchestrator.execution.integration import LAZY_SECONDS, Session, Subscriber
-from orchestrator.execution.machine import Complete, Execute, Fail, Instruction, Join
-from orchestrator.execution.step import StepTask, execute, join
-from orchestrator.execution.variables import Cell, RecordedCell, StepScope
-from orchestrator.failure import ErrorInfo
+from orchestrator.execution.drive import Drive, Kind, Parts
+from orchestrator.execution.driver import Runner
+from orchestrator.execution.integration import Session, Subscriber
+from orchestrator.execution.pump import Pump
 from orchestrator.journal import events as ev
-from orchestrator.journal.codec import CUT_BYTES, Encoded, cut, decode, encode, pack
+from orchestrator.journal.codec import Encoded, decode, encode
 from orchestrator.journal.events import Event
-from orchestrator.journal.fold import ExecutionRecord, split_item_key
+from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import entries
 from orchestrator.journal.store import HEARTBEAT_SECONDS, Lease, Note, Owner, Query, Store, Summary
 from orchestrator.pipelines.definition import Definition
-from orchestrator.pipelines.plan import Plan, PlannedStep, Recorded, make_plan
+from orchestrator.pipelines.plan import Plan, Recorded, make_plan
 from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.types import ExecutionId, StepKey
 
-#: Turns a planned step and the names that it sees into work.
-Kind: TypeAlias = Callable[[PlannedStep, StepScope, str], Work]
 #: Is called with each note (progress, output line), from any thread.
 NoteSubscriber: TypeAlias = Callable[[ExecutionId, Note], None]
 
 #: Steps under way at once in one execution.
 MAX_RUNNING = 256
-#: After an interrupt, what runs has this long to end.
-GRACE_SECONDS = 10.0
-#: Then it is cancelled, and what has not ended this much later is left behind.
-_LAST_SECONDS = 1.0
+#: Threads for commits that would hold up the loop, large values, and the heartbeat.
+_THREADS = 4
 #: Notes reach the store, and the heartbeat is looked at, this often.
 _TICK_SECONDS = 1.0
 
@@ -104,18 +95,21 @@ class StateGraphEngine:
         subscribers: Sequence[Subscriber] = (),
         note_subscribers: Sequence[NoteSubscriber] = (),
         on_takeover: Callable[[Owner], None] | None = None,
-        on_reopen: Callable[[Plan], None] | None = None,
+        on_reopen: Callable[[Plan], Mapping[str, Exception]] | None = None,
         max_running: int = MAX_RUNNING,
     ) -> None:
-        self.store, self.runner, self.kinds, self.owner = store, runner, kinds, owner
+        self.store, self.runner, self.owner = store, runner, owner
         self.clock = clock or SystemClock()
-        self.random = random or Random()
         self.subscribers, self.note_subscribers = subscribers, note_subscribers
         self.on_takeover, self.on_reopen = on_takeover, on_reopen
-        self.max_running = max_running
-        self._drives: set[_Drive] = set()
+        # Threads of its own: those of the loop may be taken by handlers, and a heartbeat must not wait for them.
+        threads = ThreadPoolExecutor(_THREADS, "orchestrator-store")
+        chance = random or Random()
+        self._parts = Parts(store, runner, kinds, self.clock, chance, threads, max_running, self._emit)
+        self._drives: set[Drive] = set()
+        self._at_fault: list[object] = []
         self._interrupted = False
-        self._pump: _Pump | None = None
+        self._pump: Pump | None = None
         self._ticking: asyncio.TimerHandle | None = None
         self._heartbeat_due = 0.0
 
@@ -133,7 +127,7 @@ class StateGraphEngine:
         if self.store.find(Query(execution_id=id_)):
             raise InputError(f"there is an execution {id_!r} already; `orchestrator resume {id_}` goes on with it")
         session = self._session(Lease(id_, self.owner, 1), plan)
-        put = self._put_blob
+        put = self._parts.put_blob
         created = ev.ExecutionCreated(
             id_,
             plan.pipeline_id,
@@ -142,7 +136,12 @@ class StateGraphEngine:
             tuple((name, encode(value, put)) for name, value in inputs.items()),
             base_dir,
         )
-        return await self._run(session, base_dir, (created, ev.ExecutionClaimed(str(self.owner), 1)))
+        try:
+            return await self._run(session, base_dir, (created, ev.ExecutionClaimed(str(self.owner), 1)))
+        except ConflictError as exc:
+            if session.record.position:
+                raise
+            raise InputError(f"there is an execution {id_!r} already, begun at this moment") from exc
 
     async def resume(self, execution_id: str) -> ExecutionResult:
         """Go on with what is unfinished; gives the result again where it completed.
@@ -152,7 +151,10 @@ class StateGraphEngine:
         found = require_known(self.store, execution_id)
         if found.status not in UNFINISHED:
             if found.status is ExecutionStatus.COMPLETED:
-                return self.result_of(self.read(execution_id))
+                record = self.read(execution_id)
+                if record.model is not None:
+                    self._plan_of(record.model, record.base_dir)  # its outputs may be of the handlers' classes
+                return self.result_of(record)
             raise NotResumableError(
                 execution_id, str(found.status), f"run it again with `orchestrator retry {execution_id}`"
             )
@@ -195,44 +197,74 @@ class StateGraphEngine:
         outputs = decode(record.outputs, self.store.get_blob) if record.outputs else {}
         return ExecutionResult(record.execution_id, record.status, outputs, record.error, record.failed_step)
 
+    def close(self) -> None:
+        """Let go of the threads; nothing may be run afterwards."""
+        self._parts.threads.shutdown(wait=False)
+
+    def _emit(self, execution_id: ExecutionId, note: Note) -> None:
+        """Take a note, on any thread."""
+        self.store.note(execution_id, (note,))
+        for subscriber in self.note_subscribers:
+            try:
+                subscriber(execution_id, note)
+            except Exception:  # noqa: BLE001 - logged; a view may fail alone
+                self._log_once(subscriber)
+
+    def _log_once(self, subscriber: object) -> None:
+        """Log the exception that is being handled, the first time that this subscriber raises."""
+        if subscriber not in self._at_fault:
+            self._at_fault.append(subscriber)
+            _log.exception("subscriber_failed: %r is told on, but its errors are not shown again", subscriber)
+
     # -- within ----------------------------------------------------------------------------------------------------
 
     def _claimed(self, session: Session) -> ev.ExecutionClaimed:
         return ev.ExecutionClaimed(str(self.owner), session.lease.epoch)
 
     def _session(self, lease: Lease, plan: Plan) -> Session:
-        return Session.open(self.store, lease, plan, self.clock, self.subscribers)
+        return Session.open(self.store, lease, plan, self.clock, self.subscribers, self._log_once)
 
     def _reopen(self, execution_id: str) -> tuple[Session, str]:
         """Claim an execution, end what a dead owner left behind, and replay its journal."""
         lease = self.store.claim(ExecutionId(execution_id), self.owner)
+        try:
+            return self._replayed(lease)
+        except BaseException:
+            self.store.release(lease)
+            raise
+
+    def _replayed(self, lease: Lease) -> tuple[Session, str]:
         if lease.previous is not None and self.on_takeover is not None:
             self.on_takeover(lease.previous)
         journal = entries(self.store.read(lease.execution_id))
         first = next(journal)
         assert isinstance(first.event, ev.ExecutionCreated)
         created = first.event
-        base_dir = Path(created.base_dir) if created.base_dir else None
-        plan = make_plan(Recorded(decode(created.model, self.store.get_blob), base_dir))
-        if self.on_reopen is not None:
-            self.on_reopen(plan)
+        plan, faults = self._plan_of(created.model, created.base_dir)
         session = self._session(lease, plan)
         session.replay(first)
         for entry in journal:
             session.replay(entry)
+        for step_id, error in faults.items():
+            if not session.machine.has_ended(StepKey(step_id)):
+                raise error
         return session, created.base_dir
 
-    def _put_blob(self, blob: Any, data: bytes) -> None:
-        self.store.put_blobs([(blob, data)])
+    def _plan_of(self, model: Encoded, base_dir: str) -> tuple[Plan, Mapping[str, Exception]]:
+        """The plan of a recorded model, and why which of its steps cannot run here."""
+        plan = make_plan(Recorded(decode(model, self.store.get_blob), Path(base_dir) if base_dir else None))
+        return plan, self.on_reopen(plan) if self.on_reopen is not None else {}
 
     async def _run(self, session: Session, base_dir: str, events: Sequence[Event]) -> ExecutionResult:
         loop = asyncio.get_running_loop()
         if self._pump is None or self._pump.loop is not loop:
-            self._pump = _Pump(self.store, loop, self._stop)
-        running = _Drive(self, session, base_dir, loop, self._pump)
+            self._pump = Pump(self.store, loop, self._parts.threads, self._stop)
+        running = Drive(self._parts, session, base_dir, loop, self._pump)
         self._drives.add(running)
         if self._ticking is None:
             self._tick(loop)
+        if self._interrupted:
+            running.interrupt()
         try:
             await running.run(events)
         finally:
@@ -241,8 +273,8 @@ class StateGraphEngine:
                 self._ticking.cancel()
                 self._ticking = None
             if not self.store.flush(blocking=False):
-                await loop.run_in_executor(None, self.store.flush)
-            if session.record.status is ExecutionStatus.RUNNING:  # it broke off; else the last commit gave it back
+                await loop.run_in_executor(self._parts.threads, self.store.flush)
+            if not session.released and session.record.position:  # it broke off; a new one that never was has no lease
                 self.store.release(session.lease)
         return self.result_of(session.record)
 
@@ -257,7 +289,7 @@ class StateGraphEngine:
         now = self.clock.monotonic()
         if now >= self._heartbeat_due:
             self._heartbeat_due = now + HEARTBEAT_SECONDS
-            loop.run_in_executor(None, self.store.extend, self.owner).add_done_callback(_log_failure)
+            loop.run_in_executor(self._parts.threads, self.store.extend, self.owner).add_done_callback(_log_failure)
         self._ticking = loop.call_later(_TICK_SECONDS, self._tick, loop)
 
 
@@ -292,341 +324,3 @@ def _keys_to_retry(failed: Sequence[StepKey], step: str | None) -> tuple[StepKey
     if not keys:
         raise InputError(f"step {step!r} did not fail; these did: {', '.join(failed) or 'none'}")
     return keys
-
-
-#: While other steps run, a flush waits until this many passes of the loop brought no record (a step takes about as many
-#: from its start to its record), and for so many passes at most.
-_QUIET_PASSES = 6
-_MOST_PASSES = 48
-
-
-@dataclass(slots=True)
-class _Pump:
-    """Commits for one event loop: what any execution has queued goes to the store in one transaction.
-
-    A lone step's record is committed in the next pass of the loop. While others run as well, the flush waits as long as
-    the passes bring more records: steps that end in neighbouring passes then share a transaction, at the price of some
-    microseconds.
-    """
-
-    store: Store
-    loop: asyncio.AbstractEventLoop
-    #: Told where nothing can be committed any more.
-    on_failure: Callable[[BaseException], None]
-    #: Steps under way, over all executions.
-    running: int = 0
-    _dirty: dict[_Drive, None] = field(default_factory=dict)
-    _arrivals: int = 0
-    _seen: int = 0
-    _passes: int = 0
-    _quiet: int = 0
-    _scheduled: bool = False
-    _in_thread: bool = False
-
-    def request(self, drive: _Drive | None = None) -> None:
-        """Flush soon; `drive` has events to seal."""
-        self._arrivals += 1
-        if drive is not None:
-            self._dirty[drive] = None
-        if not self._scheduled:
-            self._scheduled = True
-            self.loop.call_soon(self._look)
-
-    def _look(self) -> None:
-        self._passes += 1
-        if self._arrivals != self._seen:
-            self._seen, self._quiet = self._arrivals, 0
-        else:
-            self._quiet += 1
-        if self.running > 1 and self._quiet < _QUIET_PASSES and self._passes < _MOST_PASSES:
-            self.loop.call_soon(self._look)
-        elif not self._in_thread:  # else `_back` flushes
-            self._flush()
-
-    def _flush(self) -> None:
-        self._scheduled, self._passes, self._quiet = False, 0, 0
-        dirty, self._dirty = self._dirty, {}
-        try:
-            for drive in dirty:
-                drive.seal()
-            if not self.store.slow and self.store.flush(blocking=False):
-                return
-        except BaseException as exc:  # noqa: BLE001 - raised by every `run`; the loop would only log it
-            self.on_failure(exc)
-            return
-        self._in_thread = True
-        self.loop.run_in_executor(None, self.store.flush).add_done_callback(self._back)
-
-    def _back(self, done: asyncio.Future[bool]) -> None:
-        self._in_thread = False
-        if not done.cancelled() and (error := done.exception()) is not None:
-            self.on_failure(error)
-        elif self._scheduled:
-            self._flush()
-
-
-class _Interrupted(BaseException):
-    """Unwinds a step whose attempt was ended by an interrupt: nothing of it is recorded."""
-
-
-@dataclass(eq=False)
-class _Drive:
-    """One execution under way."""
-
-    engine: StateGraphEngine
-    session: Session
-    base_dir: str
-    loop: asyncio.AbstractEventLoop
-    pump: _Pump
-    _ready: deque[Execute | Join] = field(default_factory=deque)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _sleepers: set[asyncio.Task[Any]] = field(default_factory=set)
-    _failed: StepKey | None = None
-    _draining: bool = False
-    _interrupted: bool = False
-    _ending: bool = False
-    _lazy_scheduled: bool = False
-    _over: asyncio.Future[None] = field(init=False)
-
-    async def run(self, events: Sequence[Event]) -> None:
-        """Record these events and follow the machine until the execution has ended, is paused, or cannot go on."""
-        self._over = self.loop.create_future()
-        self._add(events)
-        if self.engine._interrupted:
-            self.interrupt()
-        try:
-            await self._over
-        finally:  # also where the caller was cancelled, or the store refused us: nothing of ours runs on
-            self._draining = True
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    # -- recording -------------------------------------------------------------------------------------------------
-
-    def _add(self, events: Sequence[Event], on_done: Callable[[BaseException | None], None] | None = None) -> None:
-        self.session.add(events, on_done)
-        self.pump.request(self)
-
-    def _flush_lazy(self) -> None:
-        self._lazy_scheduled = False
-        if self.session.pending:
-            self.pump.request(self)
-
-    def seal(self) -> None:
-        """Hand what was queued to the store."""
-        if self.session.pending:
-            self.session.seal(self._committed)
-
-    def _committed(self, _commit: Any) -> None:
-        """On whichever thread made the commit."""
-        try:
-            here = asyncio.get_running_loop() is self.loop
-        except RuntimeError:
-            here = False
-        if here:
-            self._settle()
-        else:
-            self.loop.call_soon_threadsafe(self._settle)
-
-    def _settle(self) -> None:
-        try:
-            self._follow(self.session.settle())
-        except Exception as exc:  # noqa: BLE001 - raised by `run`: the store refused, or the machine found a bug
-            self.stop(exc)
-
-    def stop(self, error: BaseException | None = None) -> None:
-        """The execution has ended, or cannot go on here because of `error`."""
-        if not self._over.done():
-            if error is None:
-                self._over.set_result(None)
-            else:
-                self._over.set_exception(error)
-
-    # -- following -------------------------------------------------------------------------------------------------
-
-    def _follow(self, instructions: Sequence[Instruction]) -> None:
-        for instruction in instructions:
-            match instruction:
-                case Execute() | Join():
-                    self._ready.append(instruction)
-                case Fail(key):
-                    if not self._tasks:  # at a claim: what was asked for again still runs
-                        self._dispatch()
-                    self._failed, self._draining = key, True
-                    self._wake_sleepers()
-                case Complete():
-                    self._start(self._complete())
-        self._dispatch()
-
-    def _dispatch(self) -> None:
-        while self._ready and not self._draining and len(self._tasks) < self.engine.max_running:
-            instruction = self._ready.popleft()
-            self._start(self._carry(instruction))
-        if self._draining and not self._tasks and not self._ending:
-            self._ending = True
-            self._start(self._end())
-
-    def _start(self, work: Any) -> None:
-        task: asyncio.Task[None] = self.loop.create_task(work)
-        self._tasks.add(task)
-        self.pump.running += 1
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self.pump.running -= 1
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, _Interrupted):
-            self.stop(error)
-        elif not self._over.done():
-            self._dispatch()
-
-    async def _carry(self, instruction: Execute | Join) -> None:
-        task = self._task(instruction.key, instruction.generation)
-        await drive(join(task) if isinstance(instruction, Join) else execute(task), self._perform)
-
-    async def _complete(self) -> None:
-        try:
-            scope = StepScope(self.session.variables, {})
-            outputs = {name: value.resolve(scope) for name, value in self.session.plan.outputs.items()}
-            event: Event = ev.ExecutionCompleted(await self._keep(outputs))
-        except Exception as exc:  # noqa: BLE001 - recorded: the outputs cannot be made
-            event = ev.ExecutionFailed(None, self._describe(exc, None).to_dict())
-        await self._record((event,))
-        self.stop()
-
-    async def _end(self) -> None:
-        """What ran has ended: say how the execution stands."""
-        if self._failed is not None:
-            error = self.session.record.step(self._failed).error or {}
-            await self._record((ev.ExecutionFailed(self._failed, error),))
-        else:
-            await self._record((ev.ExecutionPaused("interrupted"),))
-        self.stop()
-
-    def interrupt(self) -> None:
-        """Start nothing new and let go of what waits; what runs has the time of grace."""
-        if self._interrupted:
-            return
-        self._interrupted = self._draining = True
-        self._wake_sleepers()
-        self.loop.call_later(GRACE_SECONDS, self._cut_off)
-        self._dispatch()
-
-    def _cut_off(self, again: bool = True) -> None:
-        """The grace is over. A second cancellation gives up what cannot be ended, such as a thread."""
-        if not self._ending:
-            for task in self._tasks:
-                task.cancel()
-            if again:
-                self.loop.call_later(_LAST_SECONDS, self._cut_off, False)
-
-    def _wake_sleepers(self) -> None:
-        for task in self._sleepers:
-            task.cancel()
-
-    # -- performing what steps ask for -------------------------------------------------------------------------------
-
-    async def _perform(self, request: Request) -> Any:
-        match request:
-            case Record(events, lazy=False):
-                return await self._record(events)
-            case Record(events):
-                self.session.add(events)
-                if not self._lazy_scheduled:
-                    self._lazy_scheduled = True
-                    self.loop.call_later(LAZY_SECONDS, self._flush_lazy)
-            case Invoke(attempt):
-                return await self._invoke(attempt)
-            case Keep(value):
-                return await self._keep(value)
-            case Wait(until):
-                await self._sleep(until - self.engine.clock.time())
-
-    async def _record(self, events: tuple[Event, ...]) -> None:
-        done = self.loop.create_future()
-
-        def on_done(error: BaseException | None) -> None:
-            if not done.done():  # whoever asked may have been cancelled; the record stands
-                done.set_result(None) if error is None else done.set_exception(error)
-
-        self._add(events, on_done)
-        await done
-
-    async def _invoke(self, attempt: Attempt) -> Any:
-        if self._interrupted:
-            raise _Interrupted
-        try:
-            return await self.engine.runner.invoke(attempt)
-        except Exception:
-            if self._interrupted:  # it failed because it was asked to end, or might have: it is made again
-                raise _Interrupted from None
-            raise
-
-    async def _keep(self, value: Any) -> Encoded:
-        packed = pack(value)
-        if len(packed) <= CUT_BYTES:
-            return Encoded(packed)
-        return await self.loop.run_in_executor(None, cut, value, packed, self.engine._put_blob)
-
-    async def _sleep(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        if self._draining:
-            raise _Interrupted
-        self._sleepers.add(task)
-        try:
-            await self.engine.clock.sleep(seconds)
-        finally:
-            self._sleepers.discard(task)
-
-    # -- what a step may know ----------------------------------------------------------------------------------------
-
-    def _task(self, key: StepKey, generation: int) -> StepTask:
-        session, found = self.session, split_item_key(key)
-        step = session.plan.steps[found[0] if found else key]
-        scope = StepScope(session.variables, self._local(step, found))
-        prepare = self.engine.kinds[step.kind]
-        return StepTask(
-            key=key,
-            generation=generation,
-            step=step,
-            known=session.record.steps.get(key),
-            scope=scope,
-            prepare=lambda planned, _scope: prepare(planned, scope, self.base_dir),
-            attempt=self._attempt,
-            now=self.engine.clock.time,
-            describe=self._describe,
-            random=self.engine.random,
-            claims_without_progress=session.record.claims_without_progress,
-        )
-
-    def _local(self, step: PlannedStep, found: tuple[StepKey, int] | None) -> Mapping[str, Cell]:
-        if found is None or step.loop is None:
-            return {}
-        items = self.session.record.step(found[0]).items or ()
-        return {step.loop.variable: RecordedCell(items[found[1]], self.engine.store.get_blob)}
-
-    def _attempt(self, key: StepKey, generation: int, number: int, work: Work, timeout: float | None) -> Attempt:
-        session = self.session
-        id_ = session.lease.execution_id
-        return Attempt(id_, session.plan.pipeline_id, key, generation, number, work, timeout, self.base_dir, self._emit)
-
-    def _emit(self, note: Note) -> None:
-        id_ = self.session.lease.execution_id
-        self.engine.store.note(id_, (note,))
-        for subscriber in self.engine.note_subscribers:
-            subscriber(id_, note)
-
-    def _describe(self, exc: Exception, key: StepKey | None) -> ErrorInfo:
-        found = split_item_key(key) if key else None
-        clock = self.engine.clock
-        return ErrorInfo.of(
-            exc,
-            error_id=new_id(clock),
-            timestamp=utc(clock.time()),
-            step_id=key,
-            step_name=found[0] if found else key,
-            execution_id=self.session.lease.execution_id,
-        )

@@ -10,13 +10,13 @@ A lazy event (a start) waits for company: it rides in the next append, and goes 
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from orchestrator.clock import Clock
+from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.machine import Instruction, Machine
 from orchestrator.execution.variables import GetBlob, ListCell, RecordedCell, VariableManager, VariableType
 from orchestrator.journal import events as ev
@@ -34,9 +34,6 @@ LAZY_SECONDS = 0.010
 
 #: Is called with each entry after its commit. One that raises is logged and breaks nothing.
 Subscriber: TypeAlias = Callable[[Entry], None]
-
-_log = logging.getLogger(__name__)
-
 
 #: Is called when a record is durable and applied (with None), or refused (with the error).
 OnRecorded: TypeAlias = Callable[[BaseException | None], None]
@@ -84,7 +81,13 @@ class Session:
     record: ExecutionRecord
     machine: Machine
     variables: VariableManager
-    subscribers: Sequence[Subscriber] = ()
+    subscribers: Sequence[Subscriber]
+    #: Is called with a subscriber that raised, while the exception is being handled.
+    on_fault: Callable[[object], None]
+    #: Whether the last event of this life was added: nothing may follow it.
+    ended: bool = False
+    #: Whether the lease was given back with it.
+    released: bool = False
     _outbox: list[tuple[float, Event]] = field(default_factory=list)
     _waiting: list[OnRecorded] = field(default_factory=list)
     _in_flight: deque[tuple[Commit, list[Entry], list[OnRecorded]]] = field(default_factory=deque)
@@ -93,7 +96,13 @@ class Session:
 
     @classmethod
     def open(
-        cls, store: Store, lease: Lease, plan: Plan, clock: Clock, subscribers: Sequence[Subscriber] = ()
+        cls,
+        store: Store,
+        lease: Lease,
+        plan: Plan,
+        clock: Clock,
+        subscribers: Sequence[Subscriber] = (),
+        on_fault: Callable[[object], None] = lambda _: None,
     ) -> Session:
         """A session over an execution without any event yet; `replay` brings in those that there are."""
         windows = {s.id: s.loop.max_parallel for s in plan.steps.values() if s.loop and s.loop.max_parallel}
@@ -106,6 +115,7 @@ class Session:
             Machine(plan.steps, windows),
             VariableManager(plan.pipeline_id, clock=clock),
             subscribers,
+            on_fault,
         )
 
     # -- what has happened before ----------------------------------------------------------------------------------
@@ -120,9 +130,12 @@ class Session:
 
     def add(self, events: Sequence[Event], on_done: OnRecorded | None = None) -> None:
         """Queue events for the next append. Raises IllegalMoveError for an outcome that comes too late."""
+        if self.ended:
+            raise IllegalMoveError(f"execution {self.lease.execution_id}", "ended", type(events[0]).__name__)
         at = self.clock.time()
         for event in events:
             self.machine.check(event)
+            self.ended = self.ended or isinstance(event, _LAST_EVENTS)
             self._outbox.append((at, event))
         if on_done is not None:
             self._waiting.append(on_done)
@@ -163,6 +176,7 @@ class Session:
                 for item in waiting:
                     item(commit.error)
                 raise commit.error
+            self.released = self.released or commit.append.releases
             instructions += self._take_in(entries)
             for item in waiting:
                 item(None)
@@ -176,7 +190,7 @@ class Session:
                 try:
                     subscriber(entry)
                 except Exception:  # noqa: BLE001 - logged; a view may fail alone
-                    _log.exception("subscriber_failed", extra={"execution_id": self.lease.execution_id})
+                    self.on_fault(subscriber)
         return instructions
 
     def _summary(self, entries: Sequence[Entry]) -> Summary:

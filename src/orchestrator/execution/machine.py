@@ -156,6 +156,10 @@ class Machine:
                 else:
                     yield Execute(StepKey(key), step.generation)
 
+    def has_ended(self, key: StepKey) -> bool:
+        """Whether a step completed or was skipped, so that nothing of it will run again."""
+        return self._find(key).status in _ENDED_WELL
+
     def check(self, event: Event) -> None:
         """Raise IllegalMoveError for an outcome that comes too late: the step has ended, or is of a new generation."""
         match event:

@@ -79,7 +79,7 @@ def attempts(plan: AttemptPlan) -> Generator[Request, Any, tuple[int, Any]]:
             error = plan.describe(exc)
             if isinstance(exc, HandlerStillRunningError) or not plan.policy.should_retry(error, attempt):
                 raise GaveUp(attempt, error) from exc
-            delay = plan.policy.get_delay(attempt, plan.random)
+            delay = plan.policy.get_delay(attempt - 1, plan.random)  # the first wait is the initial delay
             due_at = plan.now() + max(delay, error.retry_after or 0.0)
             yield plan.fail(attempt, error, due_at)
             yield Wait(due_at)

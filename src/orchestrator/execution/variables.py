@@ -60,13 +60,14 @@ class VariableMetadata:
 
 
 class Cell(Protocol):
-    """A value that hands out copies. `size` is about what a decoded copy takes, in bytes."""
-
-    @property
-    def size(self) -> int: ...
+    """A value that hands out copies."""
 
     def read(self) -> Any:
         """A value of the reader's own."""
+        ...
+
+    def measure(self) -> tuple[Any, int]:
+        """The same, and how many bytes it was read from."""
         ...
 
 
@@ -79,14 +80,14 @@ class LiveCell:
 
     value: Any
 
-    @property
-    def size(self) -> int:
-        """Unknown without encoding it; never shared."""
-        return 0
-
     def read(self) -> Any:
         """The value itself where it cannot be changed, else a copy."""
         return own(self.value)
+
+    def measure(self) -> tuple[Any, int]:
+        """The copy, and the size of its encoding."""
+        data = pack(self.value)
+        return unpack(data), len(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,21 @@ class RecordedCell:
     encoded: Encoded
     get_blob: GetBlob
 
-    @property
-    def size(self) -> int:
-        """The bytes without blobs, or more than any cache takes where there are blobs."""
-        return len(self.encoded.data) if not self.encoded.blobs else 1 << 40
-
     def read(self) -> Any:
         """Decoded anew."""
         return decode(self.encoded, self.get_blob)
+
+    def measure(self) -> tuple[Any, int]:
+        """Decoded anew, and the size of its recorded form with its blobs."""
+        size = len(self.encoded.data)
+
+        def get_blob(blob: BlobHash) -> bytes:
+            nonlocal size
+            data = self.get_blob(blob)
+            size += len(data)
+            return data
+
+        return decode(self.encoded, get_blob), size
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +121,18 @@ class ListCell:
     items: Sequence[Encoded | None]
     get_blob: GetBlob
 
-    @property
-    def size(self) -> int:
-        """The sum of the items' bytes."""
-        if any(item is not None and item.blobs for item in self.items):
-            return 1 << 40
-        return sum(len(item.data) for item in self.items if item is not None)
-
     def read(self) -> list[Any]:
         """Decoded anew."""
-        return [None if item is None else decode(item, self.get_blob) for item in self.items]
+        return self.measure()[0]
+
+    def measure(self) -> tuple[list[Any], int]:
+        """Decoded anew, and the sum of the items' sizes."""
+        values, size = [], 0
+        for item in self.items:
+            value, part = (None, 1) if item is None else RecordedCell(item, self.get_blob).measure()
+            values.append(value)
+            size += part
+        return values, size
 
 
 def own(value: Any) -> Any:
@@ -159,7 +169,7 @@ class VariableVersion:
 #: Earlier versions kept of each variable.
 _HISTORY = 100
 #: Decoded copies that templates share take about this much in all.
-_SHARED_BYTES = 16 * 1024 * 1024
+_SHARED_BYTES = 32 * 1024 * 1024
 
 
 class VariableManager:
@@ -298,7 +308,7 @@ class VariableManager:
             if kept is not None and kept[0] == binding.serial:
                 self._shared.move_to_end(name)
                 return kept[1], True
-        value, size = binding.cell.read(), binding.cell.size
+        value, size = binding.cell.measure()
         if size > _SHARED_BYTES // 4:
             return value, False
         self._share(name, binding.serial, value, size + 100)

@@ -17,6 +17,7 @@ from typing import Any
 
 from orchestrator import errors
 from orchestrator.errors import HandlerExitError, RemoteError
+from orchestrator.failure import attribute, text_of
 
 #: Attributes of foreign exceptions that say what kind of fault it is.
 _TELLING = ("errno", "status_code", "status", "code", "retry_after")
@@ -35,7 +36,7 @@ def as_failure(exc: BaseException) -> Exception:
     elif isinstance(exc, Exception):
         return exc
     else:
-        failure = HandlerExitError(type(exc).__name__, str(exc))
+        failure = HandlerExitError(type(exc).__name__, text_of(exc))
     failure.__cause__ = exc
     return failure
 
@@ -56,13 +57,13 @@ def describe(exc: BaseException, depth: int = 0) -> dict[str, Any]:
     """An exception as JSON-ready data."""
     kind = type(exc)
     own = kind.__module__ == errors.__name__
-    facts = vars(exc) if own else {name: getattr(exc, name, None) for name in _TELLING}
+    facts = vars(exc) if own else {name: attribute(exc, name) for name in _TELLING}
     args = (*exc.args, exc.filename) if isinstance(exc, OSError) and exc.filename is not None else exc.args
     cause = exc.__cause__ if depth < _CAUSES_KEPT else None
     return {
         "module": kind.__module__,
         "name": kind.__qualname__,
-        "message": str(exc),
+        "message": text_of(exc),
         "args": [*args] if all(isinstance(arg, _PLAIN) for arg in args) else None,
         "facts": {name: fact for name, fact in facts.items() if fact is not None and isinstance(fact, _PLAIN)},
         "traceback": "" if depth else "".join(traceback.format_exception(exc)),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import TemplateError
 from orchestrator.execution.driver import Assign, PythonCall, ShellCommand, Work
-from orchestrator.pipelines.plan import CallSpec, PlannedStep, RunSpec, SetSpec
+from orchestrator.pipelines.plan import CallSpec, PlannedStep, RunSpec, SetSpec, ShellText
 
 if TYPE_CHECKING:
-    from orchestrator.execution.engine import Kind
+    from orchestrator.execution.drive import Kind
     from orchestrator.execution.variables import StepScope
 
 
@@ -37,9 +37,18 @@ def prepare_run(step: PlannedStep, scope: StepScope, base_dir: str) -> Work:
     cwd = str(Path(base_dir or ".") / as_text(spec.cwd.resolve(scope), "cwd")) if spec.cwd else (base_dir or ".")
     if spec.shell is not None:
         values = {f"ORCHESTRATOR_ARG_{i}": as_words(a.resolve(scope)) for i, a in enumerate(spec.shell.arguments)}
-        return ShellCommand(("sh", "-c", spec.shell.script), {**env, **values}, cwd, spec.parse, spec.shell.script)
+        return ShellCommand(("sh", "-c", spec.shell.script), {**env, **values}, cwd, spec.parse, _shown(spec.shell))
     argv = [word for part in spec.argv or () for word in _words(part.resolve(scope))]
     return ShellCommand(tuple(argv), env, cwd, spec.parse, " ".join(argv[:6]) + (" …" if len(argv) > 6 else ""))
+
+
+def _shown(shell: ShellText) -> str:
+    """The first line of a shell text, with the placeholders as they were written."""
+    text = next((line.strip() for line in shell.script.splitlines() if line.strip()), "")
+    for number, argument in enumerate(shell.arguments):
+        if argument.references:
+            text = text.replace(f"${{ORCHESTRATOR_ARG_{number}}}", argument.references[0].text)
+    return text
 
 
 def _words(value: Any) -> list[str]:

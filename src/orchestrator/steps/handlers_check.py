@@ -42,6 +42,9 @@ def check_with_handlers(pipeline: Definition, resolve: Resolve) -> None:
         if isinstance(handler, HandlerNotFoundError):
             findings.append(Finding(("steps", index, "call"), str(handler)))
             continue
+        if target.startswith("__main__:") and step.get("runner") == "process":
+            message = f"{target} cannot run in a process of its own; move it to a module beside the script"
+            findings.append(Finding(("steps", index, "call"), message))
         findings += _arguments(step, index, handler.parameters)
         if handler.shape is not None:
             shapes[step["id"]] = handler.shape

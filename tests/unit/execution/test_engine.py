@@ -16,6 +16,7 @@ from orchestrator.errors import (
     ExecutionFailedError,
     InputError,
     NotResumableError,
+    OrchestratorError,
     OwnedElsewhereError,
     UnknownExecutionError,
 )
@@ -135,7 +136,7 @@ def test_retries_wait_and_are_told(app: Orchestrator, witness: Callable[[], list
     failures = app.show(result.execution_id).steps["a"].failures  # type: ignore[index]
     assert failures is not None
     waits = [round(failure.due_at - failure.at) for failure in failures if failure.due_at]
-    assert waits == [200, 400]
+    assert waits == [100, 200]
 
 
 def test_what_is_not_listed_is_not_retried(app: Orchestrator, witness: Callable[[], list[str]]) -> None:
@@ -329,3 +330,27 @@ def test_many_executions_on_one_loop_share_transactions(app: Orchestrator) -> No
     before = app.store.transactions  # type: ignore[attr-defined]
     assert [r.outputs for r in asyncio.run(many())] == [{"n": 10}] * 30
     assert app.store.transactions - before < 150  # type: ignore[attr-defined]  # of 300 steps
+
+
+def test_a_view_that_raises_harms_nothing_and_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def at_fault(*_: object) -> None:
+        raise OSError("no space left")
+
+    definition = pipeline('- {id: a, call: "engine_handlers:slow", with: {seconds: 0.01}}')
+    with Orchestrator(tmp_path / "j.db", on_event=[at_fault], on_note=[at_fault]) as app:
+        assert app.run(definition).status is ExecutionStatus.COMPLETED
+    assert [record.message.split(":")[0] for record in caplog.records] == ["subscriber_failed"]
+
+
+def test_run_inside_of_a_running_loop_says_what_to_write(app: Orchestrator) -> None:
+    async def notebook() -> None:
+        app.run(pipeline("- {id: a, set: {x: 1}}"))
+
+    with pytest.raises(OrchestratorError, match="await arun"):
+        asyncio.run(notebook())
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "../x", "a" * 121, "-x", "é"])
+def test_an_id_that_could_not_be_typed_or_kept_is_refused(app: Orchestrator, bad: str) -> None:
+    with pytest.raises(InputError, match="id of an execution"):
+        app.run(pipeline("- {id: a, set: {x: 1}}"), execution_id=bad)

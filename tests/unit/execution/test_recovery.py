@@ -79,7 +79,7 @@ def test_it_tries_waits_and_succeeds(run: Drive) -> None:
     world = World([ConnectionError("1"), ConnectionError("2"), 7])
     assert run(world, world.plan(RetryConfig(max_attempts=3, initial_delay=1))) == (3, 7)
     start, retry = "StepStarted", "StepRetrying"
-    assert world.seen == [start, retry, ("wait", 2.0), start, retry, ("wait", 4.0), start]
+    assert world.seen == [start, retry, ("wait", 1.0), start, retry, ("wait", 2.0), start]
 
 
 @pytest.mark.parametrize("run", DRIVERS)
