@@ -225,13 +225,15 @@ def test_every_fault_of_a_file_is_told_with_its_place(tmp_path: Path) -> None:
     write_pipeline(tmp_path, "{id: a, call: 'handlers:giv'}", "{id: b, call: 'nowhere:x'}")
     told = orchestrator(tmp_path, "validate", file, exits=2).stderr
     assert f"{file}:3:" in told and f"{file}:4:" in told
-    assert "there is no such file" in orchestrator(tmp_path, "run", "pipelin.yaml", exits=2).stderr
+    missing = orchestrator(tmp_path, "run", "pipelin.yaml", exits=2).stderr
+    assert missing.startswith("error: pipelin.yaml: there is no such file") and len(missing.splitlines()) == 1
     assert not (tmp_path / ".orchestrator").exists()
 
 
 def test_ids_that_are_not_there_or_taken(shop: Path) -> None:
     orchestrator(shop, "run", "pipeline.yaml", "--id", "first", "-q")
     assert "'first' already" in orchestrator(shop, "run", "pipeline.yaml", "--id", "first", exits=2).stderr
+    assert "'' cannot be the id" in orchestrator(shop, "run", "pipeline.yaml", "--id", "", exits=2).stderr
     for verb in ("show", "history", "logs", "resume", "retry"):
         assert "did you mean first?" in orchestrator(shop, verb, "frist", exits=2).stderr
     assert "has no step 'lod'" in orchestrator(shop, "show", "first", "lod", exits=2).stderr
@@ -257,6 +259,27 @@ def test_a_store_that_fails_or_is_none(tmp_path: Path, shop: Path) -> None:
     assert "journal.db" in orchestrator(tmp_path, "list", "--store", "journal.db", exits=5).stderr
     assert "error: " in orchestrator(shop, "run", "pipeline.yaml", "--store", "file/journal.db", exits=5).stderr
     assert "no store is named 'ftp'" in orchestrator(tmp_path, "list", "--store", "ftp://x", exits=2).stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_from_the_start_leads_nowhere(shop: Path, closed: str) -> None:
+    command = f'"{sys.executable}" -m orchestrator run pipeline.yaml --id closed {closed}'
+    done = subprocess.run(command, shell=True, cwd=shop, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert as_json(shop, "show", "closed")["outputs"]["said"] == "20\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", ["list", "schema", "run pipeline.yaml"])
+def test_output_that_cannot_be_written_is_one_message(shop: Path, arguments: str) -> None:
+    write_pipeline(shop, "{id: load, call: 'handlers:give'}")
+    command = f'"{sys.executable}" -m orchestrator {arguments}'
+    full, both = (
+        subprocess.run(f"{command} {to}", shell=True, cwd=shop, env=environment(), stderr=-1, text=True, check=False)
+        for to in (">/dev/full", ">/dev/full 2>&1")
+    )
+    assert (full.returncode, both.returncode) == (1, 1)
+    assert full.stderr == "error: cannot write the output: No space left on device\n"
 
 
 def test_a_fault_of_ours_shows_its_traceback(tmp_path: Path) -> None:
@@ -329,11 +352,13 @@ def test_listings_in_words_and_as_json(shop: Path) -> None:
 
 
 def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
-    assert "no executions yet" in orchestrator(tmp_path, "list").stdout
+    assert "no executions yet in .orchestrator/journal.db;" in orchestrator(tmp_path, "list").stdout
     assert as_json(tmp_path, "list") == []
     for verb in ("show", "history", "logs", "resume", "retry"):
-        orchestrator(tmp_path, verb, "x", exits=2)
-    orchestrator(tmp_path, "list", "--store", "sqlite:///" + str(tmp_path / "a.db"))
+        assert "no execution 'x' in .orchestrator/journal.db;" in orchestrator(tmp_path, verb, "x", exits=2).stderr
+        there = orchestrator(tmp_path, verb, "x", "--store", f"sqlite:{tmp_path}/a.db", exits=2).stderr
+        assert f"no execution 'x' in {tmp_path}/a.db;" in there
+    assert f"yet in {tmp_path}/a.db;" in orchestrator(tmp_path, "list", "--store", f"sqlite://{tmp_path}/a.db").stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -367,6 +392,13 @@ def test_a_killed_execution_is_shown_as_abandoned_and_its_logs_are_followed_to_t
     shown = orchestrator(tmp_path, "show", "k").stdout
     assert "abandoned" in shown.splitlines()[0] and "unfinished" in shown and "orchestrator resume k" in shown
     assert as_json(tmp_path, "show", "k")["abandoned"] is True
+    orchestrator(tmp_path, "init", "other")
+    orchestrator(tmp_path, "run", "other/pipeline.yaml", "--id", "fine", "-q")
+    for words, ids in ((["abandoned"], ["k"]), (["completed"], ["fine"]), (["abandoned", "completed"], ["fine", "k"])):
+        options = [part for word in words for part in ("--status", word)]
+        assert [row["execution_id"] for row in as_json(tmp_path, "list", *options)] == ids
+    refused = orchestrator(tmp_path, "retry", "k", exits=2).stderr
+    assert "execution k is abandoned" in refused and "`orchestrator resume k`" in refused
 
     reached.unlink()
     with start(tmp_path, "resume", "k") as running:

@@ -18,8 +18,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
     from orchestrator.cli.group import root
     from orchestrator.cli.hints import program
-    from orchestrator.cli.streams import forgiving, hush, pipe_is_broken
+    from orchestrator.cli.streams import complete, forgiving, hush, is_full, pipe_is_broken
 
+    complete()
     forgiving()
     try:
         # Without its standalone mode click raises what it would otherwise print and exit for.
@@ -34,11 +35,25 @@ def main(args: Sequence[str] | None = None) -> int:
         if pipe_is_broken(exc):  # whoever read has read enough
             hush(sys.stdout)
             return 0
+        if is_full(exc):
+            hush(sys.stdout)
+            return _cannot_write(exc)
         return _explain(exc)
     return int(code or 0)
 
 
 _INTERRUPTED = 130
+_OUTPUT_LOST = 1
+
+
+def _cannot_write(exc: BaseException) -> int:
+    from orchestrator.cli.streams import hush
+
+    try:
+        print(f"error: cannot write the output: {getattr(exc, 'strerror', exc)}", file=sys.stderr, flush=True)
+    except OSError:  # stderr is full as well: the exit code has to do
+        hush(sys.stderr)
+    return _OUTPUT_LOST
 
 
 def _explain(exc: Exception) -> int:
@@ -61,5 +76,7 @@ def _message(exc: Exception, *, bug: bool) -> str:
     if bug:
         return "error: this is a fault of orchestrator itself, not of your pipeline; please report it"
     if isinstance(exc, PipelineFileError):  # begins with file:line:column, where editors look for it
+        if len(exc.faults) == 1 and not exc.faults[0].line:  # of the file as a whole: there is nothing to count
+            return f"error: {exc}"
         return f"{exc}\nerror: {exc.file} has {count(len(exc.faults), 'fault')}"
     return "error: " + str(exc).replace("\n", "\n       ")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, opened, store_option
+from orchestrator.cli.options import address, json_option, location_of, opened, store_option
 
 if TYPE_CHECKING:
+    from orchestrator.app import Orchestrator
     from orchestrator.cli.paper import Paper
     from orchestrator.journal.store import Summary
 
-_STATUSES = ("pending", "running", "paused", "completed", "failed", "cancelled")
+_STATUSES = ("pending", "running", "paused", "completed", "failed", "cancelled", "abandoned")
 
 
 @click.command("list")
@@ -29,19 +30,31 @@ def list_executions(statuses: Sequence[str], limit: int, store: str | None, as_j
     import sys
 
     from orchestrator.cli.paper import Paper
-    from orchestrator.journal.store import Query
-    from orchestrator.status import ExecutionStatus
 
-    wanted = frozenset(ExecutionStatus(word) for word in statuses) or None
     with opened(store) as orchestrator:
-        found = orchestrator.list(Query(statuses=wanted, limit=limit))
+        found = _found(orchestrator, frozenset(statuses), limit)
     paper = Paper(sys.stdout)
     if as_json:
         paper.json([_data(summary) for summary in found])
     elif found:
         _table(found, paper)
     else:
-        paper.line("no such executions" if wanted else "no executions yet; `orchestrator run FILE` starts one")
+        where = location_of(address(store))
+        start = f"no executions yet in {where}; `orchestrator run FILE` starts one"
+        paper.line(f"no such executions in {where}" if statuses else start)
+
+
+def _found(orchestrator: Orchestrator, words: Set[str], limit: int) -> Sequence[Summary]:
+    """Those with one of these words. `abandoned` is no status: who is gone is found among those that run."""
+    from orchestrator.cli.look import state_of
+    from orchestrator.journal.store import Query
+    from orchestrator.status import ExecutionStatus
+
+    if "abandoned" not in words:
+        return orchestrator.list(Query(statuses=frozenset(map(ExecutionStatus, words)) or None, limit=limit))
+    statuses = frozenset(ExecutionStatus(word) for word in {*words, "running"} - {"abandoned"})
+    found = orchestrator.list(Query(statuses=statuses, limit=None))
+    return [summary for summary in found if {str(summary.status), state_of(summary)} & words][:limit]
 
 
 def _data(summary: Summary) -> Mapping[str, Any]:

@@ -73,6 +73,11 @@ def step_ids(orchestrator: Orchestrator, entries: Sequence[Entry]) -> Sequence[s
     return [step["id"] for step in orchestrator.value(created.model)["steps"]]
 
 
+def abandoned(orchestrator: Orchestrator, execution_id: str) -> bool:
+    """Whether the process that ran an execution died and nobody went on."""
+    return any(state_of(summary) == "abandoned" for summary in orchestrator.list(Query(execution_id=execution_id)))
+
+
 def state_of(summary: Summary) -> str:
     """The status, or `abandoned` where the process that ran it died and nobody went on."""
     return "abandoned" if summary.abandoned and summary.status is ExecutionStatus.RUNNING else str(summary.status)

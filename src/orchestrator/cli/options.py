@@ -69,17 +69,41 @@ def hints(store: str | None) -> Hints:
 def opened(store: str | None) -> Iterator[Orchestrator]:
     """The store, to look into. One that is not there is not made: looking leaves nothing behind."""
     from orchestrator.app import Orchestrator
+    from orchestrator.errors import UnknownExecutionError
+
+    missing = is_missing(address(store))
+    with Orchestrator("memory:" if missing else store) as orchestrator:
+        try:
+            yield orchestrator
+        except UnknownExecutionError as exc:
+            if not missing:
+                raise
+            raise UnknownExecutionError(exc.execution_id, location_of(address(store))) from None
+
+
+def address(store: str | None) -> str:
+    """The address that `--store` gave, or the default one."""
     from orchestrator.storage import DEFAULT_STORE
 
-    missing = is_missing(store or DEFAULT_STORE)
-    with Orchestrator("memory:" if missing else store) as orchestrator:
-        yield orchestrator
+    return store or DEFAULT_STORE
 
 
 def is_missing(url: str) -> bool:
     """Whether this names a file, and one that does not exist."""
+    path = _file_of(url)
+    return path is not None and not Path(path).exists()
+
+
+def location_of(url: str) -> str:
+    """What a person would call it: the path of a file, else the address."""
+    return _file_of(url) or url
+
+
+def _file_of(url: str) -> str | None:
+    """The path that an address names; None for another kind of store."""
     scheme, colon, rest = url.partition(":")
-    if colon and len(scheme) > 1 and scheme.lower() != "sqlite":  # another kind of store; a single letter is a drive
-        return False
-    path = rest if colon and len(scheme) > 1 else url
-    return not Path(path.removeprefix("//") if path.startswith("///") else path).exists()
+    named = bool(colon) and len(scheme) > 1  # a single letter is a drive
+    if named and scheme.lower() != "sqlite":
+        return None
+    path = rest if named else url
+    return path.removeprefix("//") if path.startswith("///") else path

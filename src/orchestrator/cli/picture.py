@@ -77,6 +77,8 @@ class Picture:
             yield from self._under_way(row, now)
         elif state == "failed":
             yield self._why(row), "red"
+        elif state == "skipped":
+            yield state, _DIM
         elif row.earlier:
             yield "done before", _DIM
         elif row.total is not None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import hints, is_missing, running_options
+from orchestrator.cli.options import address, hints, is_missing, location_of, running_options
 
 if TYPE_CHECKING:
     from orchestrator.app import Orchestrator
     from orchestrator.cli.conduct import Conductor
+    from orchestrator.execution.engine import ExecutionResult
     from orchestrator.journal.events import Entry
     from orchestrator.pipelines.model import Pipeline
 
@@ -48,7 +49,7 @@ def run(file: Path, texts: Sequence[str], inputs_file: Path | None, execution_id
 
     pipeline = Pipeline.load(file)
     inputs = _bound(pipeline, texts, inputs_file)
-    id_ = execution_id or new_id(SystemClock())
+    id_ = new_id(SystemClock()) if execution_id is None else execution_id
 
     def past(_orchestrator: Orchestrator) -> tuple[Sequence[str], Sequence[Entry]]:
         return [step.id for step in pipeline.steps], ()
@@ -62,7 +63,8 @@ def run(file: Path, texts: Sequence[str], inputs_file: Path | None, execution_id
 def resume(execution_id: str, **options: Any) -> int:
     """Go on with an execution that was interrupted or killed.
 
-    What was recorded is not done again. Where the execution has completed already, its result is shown.
+    What was recorded is not done again. Where the execution has completed already, its result is shown. The pipeline is
+    the one that was recorded when the execution began: the handlers' code is read anew, the YAML file is not.
     """
     return _go_on(execution_id, options, lambda o: o.aresume(execution_id))
 
@@ -74,9 +76,23 @@ def resume(execution_id: str, **options: Any) -> int:
 def retry(execution_id: str, step: str | None, **options: Any) -> int:
     """Run the failed steps of a failed execution again.
 
-    What succeeded is kept; each failed step has all its attempts anew.
+    What succeeded is kept; each failed step has all its attempts anew. The pipeline is the one that was recorded when
+    the execution began: the handlers' code is read anew, the YAML file is not.
     """
-    return _go_on(execution_id, options, lambda o: o.aretry(execution_id, step))
+
+    async def again(orchestrator: Orchestrator) -> ExecutionResult:
+        from orchestrator.cli.look import abandoned
+        from orchestrator.errors import NotResumableError
+
+        try:
+            return await orchestrator.aretry(execution_id, step)
+        except NotResumableError:
+            if not abandoned(orchestrator, execution_id):
+                raise
+            go_on = f"its process is gone; `orchestrator resume {execution_id}` goes on with it"
+            raise NotResumableError(execution_id, "abandoned", go_on) from None
+
+    return _go_on(execution_id, options, again)
 
 
 def _conductor(execution_id: str, options: Mapping[str, Any]) -> Conductor:
@@ -88,11 +104,10 @@ def _conductor(execution_id: str, options: Mapping[str, Any]) -> Conductor:
 def _go_on(execution_id: str, options: Mapping[str, Any], work: Any) -> int:
     from orchestrator.cli.look import step_ids
     from orchestrator.errors import UnknownExecutionError
-    from orchestrator.storage import DEFAULT_STORE
 
-    store = options["store"] or DEFAULT_STORE
+    store = address(options["store"])
     if is_missing(store):
-        raise UnknownExecutionError(execution_id, store)
+        raise UnknownExecutionError(execution_id, location_of(store))
 
     def past(orchestrator: Orchestrator) -> tuple[Sequence[str], Sequence[Entry]]:
         entries = orchestrator.history(execution_id)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from orchestrator import errors
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.words import clean, count, duration, time_of_day
 from orchestrator.journal.fold import ExecutionRecord, FailedAttempt, StepRecord
+from orchestrator.status import StepStatus
 
 #: Of a message, a person is shown this many lines.
 _MESSAGE_LINES = 8
 #: Keys of further failed steps that are named.
 _OTHERS_NAMED = 5
-#: Frames of a traceback that tell nothing about a handler.
-_OURS = re.compile(r"[/\\]orchestrator[/\\](runners|execution)[/\\]")
+#: Frames of a traceback that tell nothing about a handler: ours, and how a thread comes to a call.
+_OURS = re.compile(
+    r"[/\\]orchestrator[/\\](runners|execution)[/\\]"
+    r"|[/\\]python3[.\d]*[/\\](threading|asyncio[/\\]threads|concurrent[/\\]futures[/\\]thread)\.py\""
+)
+_BEGIN, _FRAME = "Traceback (most recent call last):", "  File "
 
 
 def story(record: ExecutionRecord, paper: Paper, *, traceback_lines: int) -> Iterator[str]:
@@ -36,10 +42,7 @@ def step_story(step: StepRecord, paper: Paper, *, traceback_lines: int) -> Itera
     if not failures:
         return
     last = failures[-1]
-    ended = "failed" if last.due_at is None else "is being tried again"
-    number = max(failure.attempt for failure in failures)
-    after = f" after {count(number, 'attempt')}" if number > 1 else ""
-    yield f"{paper.symbol('failed')} step {paper.bold(step.key)} {ended}{after}"
+    yield _headline(step, last, max(failure.attempt for failure in failures), paper)
     for failure in failures if len(failures) > 1 else ():
         yield from _attempt(failure, paper, in_full=failure is last)
     if len(failures) == 1:
@@ -48,6 +51,15 @@ def step_story(step: StepRecord, paper: Paper, *, traceback_lines: int) -> Itera
     if trace:
         yield ""
         yield from (paper.dim(f"  {line}") for line in trace)
+
+
+def _headline(step: StepRecord, last: FailedAttempt, number: int, paper: Paper) -> str:
+    if step.status is StepStatus.COMPLETED:
+        sign, ended, after = "completed", "succeeded", f" after {count(number, 'failed attempt')}"
+    else:
+        sign, ended = "failed", "failed" if last.due_at is None else "is being tried again"
+        after = f" after {count(number, 'attempt')}" if number > 1 else ""
+    return f"{paper.symbol(sign)} step {paper.bold(step.key)} {ended}{after}"
 
 
 def _attempt(failure: FailedAttempt, paper: Paper, *, in_full: bool) -> Iterator[str]:
@@ -75,24 +87,42 @@ def _message(error: Mapping[str, Any]) -> list[str]:
 
 
 def traceback_tail(error: Mapping[str, Any], lines: int) -> list[str]:
-    """The last lines of a handler's traceback, without the frames that lead to the handler.
+    """The handler's own frame and the last lines of its traceback, without the frames that lead to the handler.
 
     None for an error of ours, whose message says it all.
     """
     if hasattr(errors, str(error.get("type"))) or not lines:
         return []
-    trace = clean(str(error.get("traceback") or "")).rstrip().splitlines()
-    return list(_without_ours(line for line in trace if line.strip(" ^~")))[-lines:]
+    raw = [line for line in clean(str(error.get("traceback") or "")).rstrip().splitlines() if line.strip(" ^~")]
+    trace = list(_without_ours(raw))
+    if len(trace) <= lines:
+        return trace
+    # Of a chain of exceptions the last one has come all the way up to the handler.
+    last = list(_without_ours(raw[max((i for i, line in enumerate(raw) if line == _BEGIN), default=0) :]))
+    first, start = len(trace) - len(last), len(trace) - lines
+    own = _frame(trace[first:])
+    if trace[start - 1].startswith(_FRAME):  # half of a frame says little
+        start -= 1
+    if start <= first + len(own):
+        return trace[min(first, start) :]
+    return [*own, "  …", *trace[start:]] if own else trace[start:]
+
+
+def _frame(trace: list[str]) -> list[str]:
+    """The lines of the frame that stands first: its place, and its source where that is known."""
+    if not trace or not trace[0].startswith(_FRAME):
+        return []
+    return [trace[0], *takewhile(lambda line: line.startswith("    "), trace[1:])]
 
 
 def _without_ours(trace: Iterable[str]) -> Iterator[str]:
     ours = False
     for line in trace:
-        if line.startswith("  File "):
+        if line.startswith(_FRAME):
             ours = _OURS.search(line) is not None
         elif not line.startswith("    "):
             ours = False
-        if not ours and line != "Traceback (most recent call last):":
+        if not ours and line != _BEGIN:
             yield line
 
 

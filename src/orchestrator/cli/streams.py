@@ -26,6 +26,28 @@ def forgiving() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def complete() -> None:
+    """A standard stream that was closed before we began (`>&-`) leads nowhere.
+
+    Its descriptor is taken as well: the next file to be opened would get it, and whatever a child prints.
+    """
+    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", _STDOUT, "w"), ("stderr", _STDERR, "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere == descriptor:
+                os.set_inheritable(nowhere, True)
+            else:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a stream takes no more. (An error of a named file has its name; a store's has been explained.)"""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in full and error.filename is None
+
+
 def pipe_is_broken(error: BaseException) -> bool:
     """Whether nobody reads any more what we write (`| head`, a closed terminal)."""
     return isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from orchestrator.cli.board import Board
 from orchestrator.cli.paper import Paper
-from orchestrator.cli.streams import hush, pipe_is_broken
+from orchestrator.cli.streams import hush, is_full, pipe_is_broken
 from orchestrator.cli.words import count, duration, one_line, stopwatch
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
@@ -117,6 +117,8 @@ class LineView:
             self._paper.line(text)
             self._paper.stream.flush()
         except OSError as exc:
+            if is_full(exc):  # the execution goes on; the last flush of the command tells
+                return
             if not pipe_is_broken(exc):
                 raise
             hush(self._paper.stream)
@@ -137,7 +139,7 @@ class LineView:
             case ev.StepFailed(key=key, attempt=attempt, error=error):
                 return f"{key} failed (attempt {attempt}): {_message(error)}"
             case ev.ExecutionRetried(keys=keys):
-                return f"trying again: {', '.join(keys)}"
+                return f"trying again: {', '.join(keys)}" if keys else "making the outputs again"
         return ""
 
     def _took(self, key: str, at: float) -> str:

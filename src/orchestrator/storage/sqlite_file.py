@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import takewhile
 from pathlib import Path
 
 import apsw
@@ -66,14 +67,13 @@ def sync_log(path: Path) -> None:
 
 
 def _make_folder(path: Path) -> None:
-    """The file's folder, for this user alone. One that exists is left as it is."""
-    folder = path.parent
-    if folder.exists():
-        return
-    if not folder.parent.is_dir():
-        raise StoreError(f"{path}: there is no folder {folder.parent}; make it first, or choose another place")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _sync(folder.parent, os.O_RDONLY)
+    """The file's folder and those above it, for this user alone. What exists is left as it is."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; name a file in it, such as {path / 'journal.db'}")
+    missing = [*takewhile(lambda folder: not folder.exists(), path.parents)]
+    for folder in reversed(missing):  # one by one: `parents=True` gives those above the rights that anybody gets
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync(folder.parent, os.O_RDONLY)
 
 
 def _connect(path: Path) -> apsw.Connection:

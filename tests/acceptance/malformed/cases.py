@@ -279,6 +279,8 @@ CASES = [
     Case(
         "condition a list", step("call: m:f", "when: [a]"), 7, 11, "expected a condition such as ${rows | length > 0}"
     ),
+    Case("condition empty", step("call: m:f", "when: ''"), 7, 11, "the condition has no ${…}"),
+    Case("condition a block", step("call: m:f", "when: >", "  ${given}"), 7, 11, "begin it with >- or |-"),
     Case("condition a text", step("call: m:f", "when: ${given} > 3"), 7, 11, "always true"),
     Case("loop over a text", step("call: m:f", "for_each: given"), 7, 15, "write ${given}"),
     Case("loop over a number", step("call: m:f", "for_each: 3"), 7, 15, "got the number 3"),

@@ -44,7 +44,7 @@ def test_a_line_per_event() -> None:
     lines(61.5, succeeded("load"))
     lines(61.5, ev.LoopExpanded(StepKey("items"), 1, (NULL,)), started("items[0]"))
     lines(62.0, failed("items[0]"), ev.StepSkipped(StepKey("x"), 1, "its condition was false"))
-    lines(63.0, ev.ExecutionRetried((StepKey("items[0]"),)))
+    lines(63.0, ev.ExecutionRetried((StepKey("items[0]"),)), ev.ExecutionRetried(()))
     assert lines.lines == [
         "shop · execution x",
         "00:00.0 load started",
@@ -56,6 +56,7 @@ def test_a_line_per_event() -> None:
         "01:02.0 items[0] failed (attempt 1): ConnectionError: refused again",
         "01:02.0 x skipped: its condition was false",
         "01:03.0 trying again: items[0]",
+        "01:03.0 making the outputs again",
     ]
 
 
@@ -121,7 +122,7 @@ def test_the_picture_of_each_state() -> None:
         "  ● items        3 s  ━━━━──────────── 1/4  items[1] 50%  busy  +1",
         "  ✗ broken     0.0 s  ConnectionError: refused again",
         "  ↻ waiting      2 s  attempt 2 in 2 s: ConnectionError: refused again",
-        "  ○ never",
+        "  ○ never             skipped",
         "  · last",
         "",
         "  2 of 6 steps · 4 s · Ctrl-C pauses",

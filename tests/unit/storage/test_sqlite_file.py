@@ -64,10 +64,10 @@ def test_the_settings_that_the_promises_rest_on(tmp_path: Path) -> None:
     unsynced.close()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"there is no folder .*a; make it first"):
-        SqliteStore(tmp_path / "a" / "b" / "journal.db")
-    assert not (tmp_path / "a").exists()
+def test_every_folder_that_is_not_there_is_made_for_this_user_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    SqliteStore(tmp_path / "a" / "b" / "journal.db").close()
+    assert [mode(tmp_path / name) for name in (".", "a", "a/b")] == [0o755, 0o700, 0o700]
 
 
 @pytest.mark.parametrize("place", ["/proc/journal.db", "/proc/new/journal.db", "/dev/null/journal.db"])
@@ -85,7 +85,7 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match=rf"{tmp_path} is a folder; name a file in it, such as {tmp_path}/journal.db"):
         SqliteStore(tmp_path)
 
 
