@@ -24,7 +24,7 @@ COLUMNS = {
     "commits_per_step": "transactions per step",
     "kb_on_disk": "KB on disk",
     "peak_mb": "peak MB",
-    "growth": "last tenth / second tenth",
+    "growth": "ninth tenth / second tenth",
 }
 
 

@@ -95,8 +95,11 @@ def measure(case: str, folder: Path, size: int) -> dict[str, Any]:
         "commits_per_step": commits / steps,
         "kb_on_disk": sum(f.stat().st_size for f in folder.glob("journal.db*")) / 1024,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        # the last tenth of the steps against the first but one: 1 means that a step costs the same at the end
-        "growth": (ended[-1] - ended[-tenth]) / max(1e-9, ended[2 * tenth - 1] - ended[tenth]) if steps > 20 else None,
+        # The ninth tenth of the steps against the second: 1 means that a step costs the same near the end. The first
+        # holds the warming up, the last the join.
+        "growth": (ended[9 * tenth - 1] - ended[8 * tenth]) / (ended[2 * tenth - 1] - ended[tenth])
+        if steps > 100
+        else None,
         "outputs": {name: str(value)[:80] for name, value in result.outputs.items()},
         "load": os.getloadavg()[0],
     }

@@ -105,9 +105,7 @@ def write_table(months: list[Month], out: Path) -> str:
     return str(path)
 
 
-def write_report(
-    months: list[Month], heat_waves: list[HeatWave] | None, hot: float, chart: str, out: Path
-) -> str:
+def write_report(months: list[Month], heat_waves: list[HeatWave] | None, hot: float, chart: str, out: Path) -> str:
     """Write the report as Markdown and return the file's path."""
     path = Path(out) / "report.md"
     path.parent.mkdir(parents=True, exist_ok=True)
