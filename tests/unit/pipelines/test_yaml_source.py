@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from orchestrator.errors import PipelineFileError
 from orchestrator.pipelines.yaml_source import MAX_BYTES, parse_yaml, read_text
 
 #: What YAML 1.1 and YAML 1.2 read alike, whatever the style it is dumped in.
-SCALARS = (
-    st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.text(st.characters(codec="utf-8"), max_size=20)
-)
+#: A text that looks like a number is one to either of them, but not always to both.
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20).filter(lambda text: not re.match(r"[-+.]*\d", text))
+SCALARS = st.none() | st.booleans() | st.integers(-(10**15), 10**15) | TEXTS
 SAFE = st.recursive(
     SCALARS,
     lambda inner: (
