@@ -50,14 +50,20 @@ def test_every_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.close()
     assert commits > 8
     ran_again: Counter[str] = Counter()
+    fell = 0
     for when in ("before", "after"):
         for cut in range(1, commits + 1):
-            ran_again += _cut(tmp_path / f"{when}-{cut}", cut, when, monkeypatch)
+            again = _cut(tmp_path / f"{when}-{cut}", cut, when, monkeypatch)
+            if again is None:  # a start that waited for its outcome had a commit of its own in the whole run only
+                break
+            fell += 1
+            ran_again += again
+    assert fell >= 2 * 8
     assert ran_again, "no cut fell between a handler and its commit: the test proves nothing"
 
 
-def _cut(folder: Path, cut: int, when: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Gives how often a step ran again that had not been recorded."""
+def _cut(folder: Path, cut: int, when: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str] | None:
+    """Gives how often a step ran again that had not been recorded; None where there was no such commit."""
     folder.mkdir()
     witness = folder / "witness"
     monkeypatch.setenv(WITNESS, str(witness))
@@ -65,9 +71,12 @@ def _cut(folder: Path, cut: int, when: str, monkeypatch: pytest.MonkeyPatch) -> 
     inner = open_store(str(path))
     store = CrashingStore(inner, at=cut, when=when)
     app = Orchestrator(store, clock=FakeClock())
-    with pytest.raises(SimulatedCrash):
-        app.run(definition(), execution_id="x").raise_for_status()
-    store.bury()
+    try:
+        assert app.run(definition(), execution_id="x").outputs == WANTED
+    except SimulatedCrash:
+        store.bury()
+    else:
+        return None
     done = succeeded(path)
     before = witness.read_text().splitlines() if witness.exists() else []
     with Orchestrator(path, clock=FakeClock()) as second:

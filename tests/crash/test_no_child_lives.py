@@ -26,7 +26,7 @@ class Engine:
 
     def __init__(self, kind: str, folder: Path, token: str) -> None:
         program = Path(__file__).with_name("runner_engine.py")
-        self.token = token
+        self.token, self.folder = token, folder
         self.process = subprocess.Popen([sys.executable, str(program), kind, str(folder), token], cwd=folder)
         until(lambda: len(self._pids(folder)) == STARTED[kind])
         self.pids = self._pids(folder)
@@ -57,7 +57,9 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Engine]]:
     engines: list[Engine] = []
 
     def start(kind: str) -> Engine:
-        engines.append(Engine(kind, tmp_path, f"crash-{uuid.uuid4().hex}"))
+        folder = tmp_path / str(len(engines))
+        folder.mkdir()
+        engines.append(Engine(kind, folder, f"crash-{uuid.uuid4().hex}"))
         assert engines[-1].living() == engines[-1].pids
         return engines[-1]
 
@@ -87,16 +89,24 @@ def test_when_the_engine_and_the_guard_are_killed(start: Callable[[str], Engine]
     until(lambda: not engine.living())
 
 
-def test_when_nobody_is_left_who_knows_them(start: Callable[[str], Engine], tmp_path: Path) -> None:
+def shot_with_all_who_know(start: Callable[[str], Engine]) -> Engine:
+    """An engine that died with its guard and keepers, and left something; on a busy machine that takes tries."""
+    for _ in range(5):
+        engine = start("marked")
+        kill(engine.guard, signal.SIGSTOP)
+        kill(engine.guard | {engine.process.pid})
+        engine.process.wait()
+        until(lambda: not engine.guard & process_table().keys())  # noqa: B023 - called at once
+        leader = int((engine.folder / "leader").read_text())
+        until(lambda: leader not in engine.living())  # noqa: B023 - called at once
+        if engine.living():
+            return engine
+    raise AssertionError("nothing was ever left, so that this test shows nothing")
+
+
+def test_when_nobody_is_left_who_knows_them(start: Callable[[str], Engine]) -> None:
     """Engine, guard and keepers die at one blow. Leaders die with them; what carries the owner's mark is found."""
-    engine = start("marked")
-    kill(engine.guard, signal.SIGSTOP)
-    kill(engine.guard | {engine.process.pid})
-    engine.process.wait()
-    until(lambda: not engine.guard & process_table().keys())
-    leader = int((tmp_path / "leader").read_text())
-    until(lambda: leader not in engine.living())
-    assert engine.living(), "else this test shows nothing"
+    engine = shot_with_all_who_know(start)
     assert end_leftovers("another token") == 0
     assert engine.living()
     assert end_leftovers(engine.token) >= 1
