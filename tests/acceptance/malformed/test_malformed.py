@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -40,3 +42,15 @@ def test_it_is_told_what_is_wrong(case: Case, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PipelineFileError, match="there is no such file"):
         Pipeline.load(tmp_path / "pipeline.yaml")
+
+
+@pytest.mark.parametrize("case", CASES[::12], ids=lambda case: case.name)
+def test_the_command_line_says_so_and_leaves_nothing_behind(case: Case, tmp_path: Path) -> None:
+    """A sample, since each is a process of its own."""
+    (tmp_path / "pipeline.yaml").write_bytes(case.text if isinstance(case.text, bytes) else case.text.encode())
+    command = [sys.executable, "-m", "orchestrator", "run", "pipeline.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert case.message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.yaml"]
