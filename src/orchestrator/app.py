@@ -225,14 +225,14 @@ def _end_children(dead: Owner) -> None:
 
 def _import_handlers(plan: Plan) -> Mapping[str, HandlerNotFoundError]:
     """Import what the steps call, which recorded values may be of; gives which steps' handlers cannot be had."""
+    steps = {step.id: step.spec.target for step in plan.steps.values() if isinstance(step.spec, CallSpec)}
     faults: dict[str, HandlerNotFoundError] = {}
-    for step in plan.steps.values():
-        if isinstance(step.spec, CallSpec):
-            try:
-                resolve_handler(step.spec.target, str(plan.base_dir or ""))
-            except HandlerNotFoundError as error:
-                faults[step.id] = error
-    return faults
+    for target in set(steps.values()):
+        try:
+            resolve_handler(target, str(plan.base_dir or ""))
+        except HandlerNotFoundError as error:
+            faults[target] = error
+    return {step_id: faults[target] for step_id, target in steps.items() if target in faults}
 
 
 def validate(pipeline: Pipeline) -> None:
