@@ -27,7 +27,8 @@ from orchestrator.execution.step import StepTask, execute, join
 from orchestrator.execution.variables import Cell, RecordedCell, StepScope
 from orchestrator.failure import ErrorInfo
 from orchestrator.journal import events as ev
-from orchestrator.journal.codec import CUT_BYTES, Encoded, cut, pack
+from orchestrator.journal.blobs import CUT_BYTES, cut
+from orchestrator.journal.codec import Encoded, pack
 from orchestrator.journal.events import Event
 from orchestrator.journal.fold import split_item_key
 from orchestrator.journal.store import Commit, Note, Store

@@ -32,7 +32,8 @@ from orchestrator.execution.driver import Runner
 from orchestrator.execution.integration import Session, Subscriber
 from orchestrator.execution.pump import Pump
 from orchestrator.journal import events as ev
-from orchestrator.journal.codec import Encoded, decode, encode
+from orchestrator.journal.blobs import encode
+from orchestrator.journal.codec import Encoded, decode
 from orchestrator.journal.events import Event
 from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import entries

@@ -5,10 +5,7 @@ a value comes back equal and of an equal type (a bytearray as bytes). Reading ne
 a class is looked up among the modules that are imported already, never imported, and only data classes are built,
 without calling them.
 
-A value whose bytes exceed `CUT_BYTES` is cut: large parts become *blobs* under the sha256 of their bytes, and a
-reference stands in their place. A large value that is carried through a hundred steps is thus written once, and one
-that changes in a part costs that part. The search for large parts goes down only where a container's children are
-large on average, so that a list of a million numbers is one blob and costs no walk in Python.
+A value may hold references to *blobs*, large parts that are kept apart: see `blobs`.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
-import hashlib
 import io
 import sys
 import uuid
@@ -31,11 +27,6 @@ import ormsgpack
 
 from orchestrator.errors import BlobMissingError, DecodeError, EncodeError, OrchestratorError, UnknownTypeError
 from orchestrator.types import BlobHash
-
-#: Parts of a value above this size become blobs.
-CUT_BYTES = 64 * 1024
-#: A container is searched for large parts where its children take at least this much on average.
-_SEARCHED_CHILD_BYTES = 1024
 
 _PACK = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -82,7 +73,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ref:
+class Ref:
     """Stands in a value for a part that was cut out."""
 
     blob: BlobHash
@@ -104,53 +95,6 @@ def pack(value: Any) -> bytes:
         return _pack(value)
     except (TypeError, ValueError, RecursionError, OverflowError) as exc:
         raise _explain(value, exc) from None
-
-
-def encode(value: Any, put: Callable[[BlobHash, bytes], None]) -> Encoded:
-    """The recorded form of a value; the blobs that it needs are given to `put` first. Raises EncodeError."""
-    packed = pack(value)
-    return Encoded(packed) if len(packed) <= CUT_BYTES else cut(value, packed, put)
-
-
-def cut(value: Any, packed: bytes, put: Callable[[BlobHash, bytes], None]) -> Encoded:
-    """The recorded form of a value whose `packed` bytes are known to be large."""
-    blobs: dict[BlobHash, None] = {}
-
-    def keep(data: bytes) -> _Ref:
-        blob = BlobHash(hashlib.sha256(data).digest())
-        put(blob, data)
-        blobs[blob] = None
-        return _Ref(blob)
-
-    def shrink(part: Any, data: bytes) -> Any:
-        smaller = _with_children_shrunk(part, len(data), shrink)
-        if smaller is None:
-            return keep(data)
-        data = pack(smaller)
-        return smaller if len(data) <= CUT_BYTES else keep(data)
-
-    return Encoded(pack(shrink(value, packed)), tuple(blobs))
-
-
-def _with_children_shrunk(part: Any, size: int, shrink: Callable[[Any, bytes], Any]) -> Any:
-    """A copy of a container in which its large children are shrunk; None where it has none, or is no container."""
-    kind = type(part)
-    if kind not in (dict, list, tuple) or not part or size < len(part) * _SEARCHED_CHILD_BYTES:
-        return None
-    found = False
-    children = []
-    for child in part.values() if kind is dict else part:
-        if type(child) not in _SCALARS:
-            data = pack(child)
-            if len(data) > CUT_BYTES:
-                child, found = shrink(child, data), True
-        children.append(child)
-    if not found:
-        return None
-    return dict(zip(part, children, strict=True)) if kind is dict else kind(children)
-
-
-_SCALARS = frozenset({int, float, bool, type(None)})
 
 
 def _pack(value: Any) -> bytes:
@@ -209,7 +153,7 @@ _WRITERS: Mapping[type, Callable[[Any], ormsgpack.Ext]] = {
     int: lambda v: _ext(_Tag.INT, hex(v)),  # one that does not fit into 64 bits
     complex: lambda v: _ext(_Tag.COMPLEX, [v.real, v.imag]),
     OrderedDict: lambda v: _ext(_Tag.ORDERED, [list(pair) for pair in v.items()]),
-    _Ref: lambda v: ormsgpack.Ext(int(_Tag.BLOB), v.blob),
+    Ref: lambda v: ormsgpack.Ext(int(_Tag.BLOB), v.blob),
     _Pairs: lambda v: _ext(_Tag.PAIRS, [list(pair) for pair in v.items]),
 }
 

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from orchestrator.errors import BlobMissingError, DecodeError, EncodeError, UnknownTypeError
-from orchestrator.journal.codec import CUT_BYTES, decode, encode, pack, unpack
+from orchestrator.journal.blobs import CUT_BYTES, encode
+from orchestrator.journal.codec import decode, pack, unpack
 
 
 class Colour(enum.Enum):
