@@ -146,3 +146,10 @@ def fail_in_order(folder: str) -> str:
     if made < 2:
         raise (ValueError, ConnectionError)[made](f"try {made}")
     return "there"
+
+
+async def staggered(left: int) -> int:
+    """Takes a few passes of the loop, each item another number of them."""
+    for _ in range(left % 7):
+        await asyncio.sleep(0)
+    return left

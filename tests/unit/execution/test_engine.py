@@ -354,3 +354,19 @@ def test_run_inside_of_a_running_loop_says_what_to_write(app: Orchestrator) -> N
 def test_an_id_that_could_not_be_typed_or_kept_is_refused(app: Orchestrator, bad: str) -> None:
     with pytest.raises(InputError, match="id of an execution"):
         app.run(pipeline("- {id: a, set: {x: 1}}"), execution_id=bad)
+
+
+def test_steps_that_end_in_neighbouring_passes_share_transactions(app: Orchestrator) -> None:
+    steps = '- {id: many, for_each: "${range(600)}", call: "engine_handlers:staggered", with: {left: "${item}"}}'
+    definition = pipeline(steps, 'last: "${many[599]}"')
+    before = app.store.transactions  # type: ignore[attr-defined]
+    assert app.run(definition).outputs == {"last": 599}
+    assert app.store.transactions - before < 20  # type: ignore[attr-defined]
+
+
+def test_the_last_commit_gives_the_lease_back(app: Orchestrator, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[object] = []
+    monkeypatch.setattr(app.store, "release", released.append)
+    app.run(pipeline("- {id: a, set: {x: 1}}"), execution_id="x")
+    assert app.list()[0].owner is None
+    assert not released
