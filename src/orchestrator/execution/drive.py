@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from orchestrator.clock import Clock, new_id, utc
 from orchestrator.errors import OrchestratorError, StepError
-from orchestrator.execution.driver import Attempt, Invoke, Keep, Record, Request, Runner, Wait, Work, drive
+from orchestrator.execution.driver import Attempt, Invoke, Keep, Prepared, Record, Request, Runner, Wait, Work, drive
 from orchestrator.execution.integration import LAZY_SECONDS, Session
 from orchestrator.execution.machine import Complete, Execute, Fail, Instruction, Join
 from orchestrator.execution.pump import Pump
@@ -36,7 +36,7 @@ from orchestrator.pipelines.plan import PlannedStep
 from orchestrator.types import BlobHash, ExecutionId, StepKey
 
 #: Turns a planned step and the names that it sees into work.
-Kind: TypeAlias = Callable[[PlannedStep, StepScope, str], Work]
+Kind: TypeAlias = Callable[[PlannedStep, StepScope, str], Prepared]
 
 #: After an interrupt, what runs has this long to end.
 GRACE_SECONDS = 10.0
@@ -91,19 +91,19 @@ class Drive:
     async def run(self, events: Sequence[Event]) -> None:
         """Record these events and follow the machine until the execution has ended, is paused, or cannot go on."""
         self._add(events)
+        cancelled = False
         try:
             await self._over
-        except asyncio.CancelledError:  # by whoever called us; no reason to count this as a crash
-            await self._let_go()
-            self._pause("cancelled by its caller")
+        except asyncio.CancelledError:
+            cancelled = True
             raise
-        except BaseException:  # the store refused us, or something is wrong with the engine
+        finally:  # also where the store refused us: nothing of ours runs on
             await self._let_go()
-            raise
-        await self._let_go()
+            if cancelled:  # by whoever called us; no reason to count this as a crash
+                self._pause("cancelled by its caller")
 
     async def _let_go(self) -> None:
-        """Nothing of ours runs on, but for a thread that cannot be ended."""
+        """End what runs, but for a thread that cannot be ended."""
         self._draining = self._ending = True
         for task in self._tasks:
             task.cancel()
@@ -322,7 +322,7 @@ class Drive:
             step=step,
             known=session.record.steps.get(key),
             scope=scope,
-            prepare=lambda planned, _scope: prepare(planned, scope, self.base_dir),
+            prepare=lambda: prepare(step, scope, self.base_dir),
             attempt=self._attempt,
             now=self.parts.clock.time,
             describe=self._describe,

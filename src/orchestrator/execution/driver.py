@@ -58,7 +58,10 @@ class Assign:
     variables: Mapping[str, Any]
 
 
-Work: TypeAlias = PythonCall | ShellCommand | Assign
+#: What an attempt does, somewhere.
+Work: TypeAlias = PythonCall | ShellCommand
+#: What a step comes to once its templates are resolved.
+Prepared: TypeAlias = Work | Assign
 
 
 @dataclass(frozen=True, slots=True)

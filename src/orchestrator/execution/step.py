@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from orchestrator.errors import TooManyInterruptionsError
-from orchestrator.execution.driver import Assign, Attempt, Deed, Invoke, Keep, Record, Request, Work
+from orchestrator.execution.driver import Assign, Attempt, Deed, Invoke, Keep, Prepared, Record, Request, Work
 from orchestrator.execution.recovery import (
     ENGINE_FAULTS,
     MAX_CLAIMS_WITHOUT_PROGRESS,
@@ -41,7 +41,7 @@ class StepTask:
     step: PlannedStep
     known: StepRecord | None
     scope: Mapping[str, Any]
-    prepare: Callable[[PlannedStep, Mapping[str, Any]], Work]
+    prepare: Callable[[], Prepared]
     attempt: Callable[[StepKey, int, int, Work, float | None], Attempt]
     now: Callable[[], float]
     describe: Callable[[Exception, StepKey], ErrorInfo]
@@ -111,7 +111,7 @@ def _run(task: StepTask) -> Generator[Request, Any, None]:
     if not _held(task):
         yield _skipped(task)
         return
-    work = task.prepare(task.step, task.scope)
+    work = task.prepare()
     if isinstance(work, Assign):
         attempt, (output, writes) = 1, (yield from _assign(work))
     else:
@@ -135,8 +135,9 @@ def _attempt_plan(task: StepTask, work: Work) -> AttemptPlan:
 
     def make(attempt: int) -> Generator[Request, Any, Encoded]:
         # Every attempt gets arguments of its own: an earlier one may have changed what it was given.
-        args = fresh.pop() if fresh else task.prepare(task.step, task.scope)
-        value = yield Invoke(task.attempt(key, generation, attempt, args, task.step.timeout_seconds))
+        its_own = fresh.pop() if fresh else task.prepare()
+        assert not isinstance(its_own, Assign)
+        value = yield Invoke(task.attempt(key, generation, attempt, its_own, task.step.timeout_seconds))
         return (yield Keep(value))  # type: ignore[no-any-return]  # answers are untyped
 
     return AttemptPlan(

@@ -17,7 +17,7 @@ from typing import Any, Literal, assert_never
 
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import IllegalMoveError
-from orchestrator.execution.driver import Assign, Attempt, PythonCall, ShellCommand
+from orchestrator.execution.driver import Attempt, PythonCall, ShellCommand
 from orchestrator.runners.environment import OWNER
 from orchestrator.runners.guard_client import Guard
 from orchestrator.runners.handlers import resolve_handler
@@ -99,8 +99,6 @@ class LocalRunner:
                     clock=self._clock,
                     grace_seconds=self._kill_grace_seconds,
                 )
-            case Assign(variables):
-                return dict(variables)
             case _:
                 assert_never(attempt.work)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import TemplateError
-from orchestrator.execution.driver import Assign, PythonCall, ShellCommand, Work
+from orchestrator.execution.driver import Assign, Prepared, PythonCall, ShellCommand
 from orchestrator.pipelines.plan import CallSpec, PlannedStep, RunSpec, SetSpec, ShellText
 
 if TYPE_CHECKING:
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from orchestrator.execution.variables import StepScope
 
 
-def prepare_call(step: PlannedStep, scope: StepScope, base_dir: str) -> Work:
+def prepare_call(step: PlannedStep, scope: StepScope, base_dir: str) -> Prepared:
     """`call: module:function` with keyword arguments of the handler's own."""
     spec = step.spec
     assert isinstance(spec, CallSpec)
     return PythonCall(spec.target, scope.own(spec.arguments.resolve(scope)), step.runner == "process")
 
 
-def prepare_set(step: PlannedStep, scope: StepScope, base_dir: str) -> Work:
+def prepare_set(step: PlannedStep, scope: StepScope, base_dir: str) -> Prepared:
     """`set: {name: value}`."""
     spec = step.spec
     assert isinstance(spec, SetSpec)
     return Assign({name: value.resolve(scope) for name, value in spec.variables.items()})
 
 
-def prepare_run(step: PlannedStep, scope: StepScope, base_dir: str) -> Work:
+def prepare_run(step: PlannedStep, scope: StepScope, base_dir: str) -> Prepared:
     """`run: [program, argument, …]`, or a text for the shell, whose values travel as environment variables."""
     spec = step.spec
     assert isinstance(spec, RunSpec)
