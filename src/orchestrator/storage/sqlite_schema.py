@@ -41,7 +41,7 @@ def load_schema(folder: Path = SQL_FOLDER) -> Schema:
 
 def version_of(connection: apsw.Connection, schema: Schema, path: Path) -> int:
     """The version of a file, 0 for a new one; raises SchemaError for one that is not ours to touch."""
-    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    application, version, has_tables = _facts(connection)
     if application == APPLICATION_ID and version > schema.version:
         raise SchemaError(
             f"{path} was written by a newer Orchestrator (schema {version}, this one knows {schema.version}); "
@@ -49,9 +49,22 @@ def version_of(connection: apsw.Connection, schema: Schema, path: Path) -> int:
         )
     if application == APPLICATION_ID and version > 0:
         return int(version)
-    if application or version or connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get:
+    if application or version or has_tables:
         raise SchemaError(f"{path} is a database of another program; choose another file with `--store`")
     return 0
+
+
+def _facts(connection: apsw.Connection) -> tuple[int, int, bool]:
+    """Application id, version, and whether there are tables, as of one moment: another process may be making them."""
+    outside = not connection.in_transaction
+    if outside:
+        connection.execute("BEGIN")
+    try:
+        application, version = connection.pragma("application_id"), connection.pragma("user_version")
+        return application, version, bool(connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())
+    finally:
+        if outside and connection.in_transaction:  # some errors end it
+            connection.execute("COMMIT")
 
 
 def bring_up_to_date(connection: apsw.Connection, schema: Schema, path: Path) -> None:

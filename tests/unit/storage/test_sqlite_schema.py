@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -10,7 +11,7 @@ import pytest
 from orchestrator.errors import SchemaError, StoreError
 from orchestrator.storage.queries import SQL_FOLDER, load_queries
 from orchestrator.storage.sqlite import SqliteStore
-from orchestrator.storage.sqlite_schema import APPLICATION_ID, Schema, load_schema
+from orchestrator.storage.sqlite_schema import APPLICATION_ID, Schema, load_schema, version_of
 from orchestrator.testing.store_contract.given import Given, bodies, execution_id
 
 NOW = load_schema()
@@ -121,3 +122,24 @@ def test_a_name_stands_for_one_query(tmp_path: Path) -> None:
     (tmp_path / "b.sql").write_text("-- name: one\n-- A sentence.\nSELECT 3;\n")
     with pytest.raises(ValueError, match=r"b\.sql gives the query 'one' a second time"):
         load_queries(tmp_path)
+
+
+def test_a_file_that_another_process_makes_at_this_moment_is_no_other_programs(tmp_path: Path) -> None:
+    """The facts that tell whose a file is are read as of one moment: in between, somebody else may make the tables."""
+    path = tmp_path / "journal.db"
+    connection = apsw.Connection(str(path))
+    meanwhile: list[str] = []
+
+    def interfere(_cursor: object, sql: str, _bindings: object) -> bool:
+        if "sqlite_schema" in sql and not meanwhile:
+            meanwhile.append(sql)
+            with suppress(StoreError):  # it may have to wait for us
+                SqliteStore(path, busy_seconds=0.05).close()
+        return True
+
+    connection.exec_trace = interfere
+    assert version_of(connection, NOW, path) == 0
+    assert meanwhile
+    connection.close()
+    SqliteStore(path).close()
+    assert version(path) == NOW.version
