@@ -65,6 +65,47 @@ class ExecutionFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionCancelled:
+    """Somebody gave it up: nothing of it will run again, and what ran is cancelled."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCreated:
+    """This place in the journal was given an id (and, where a person named it, a description), to come back to."""
+
+    checkpoint: str
+    description: str = ""
+    key: StepKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRestored:
+    """The execution was set back to a checkpoint, which stands at `position`: history stays, what differs is new.
+
+    `keys` are the steps that get a new generation, `writes` and `deleted` the GLOBAL variables that differ. `cause` is
+    the step whose recovery asked for it, where one did.
+    """
+
+    checkpoint: str
+    position: int
+    keys: tuple[StepKey, ...]
+    writes: tuple[tuple[str, Encoded], ...] = ()
+    deleted: tuple[str, ...] = ()
+    cause: StepKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VariablesChanged:
+    """GLOBAL variables were set or deleted outside of steps; `source` says by whom, where that is known."""
+
+    writes: tuple[tuple[str, Encoded], ...]
+    deleted: tuple[str, ...] = ()
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionRetried:
     """Somebody asked for another go: each of these failed steps gets a new generation."""
 
@@ -73,11 +114,15 @@ class ExecutionRetried:
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """An attempt began. Committed with its outcome, or alone when that takes longer than 10 ms."""
+    """An attempt began. Committed with its outcome, or alone when that takes longer than 10 ms.
+
+    `name` is what a person calls the step, where that is not its key.
+    """
 
     key: StepKey
     generation: int
     attempt: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +134,43 @@ class StepRetrying:
     attempt: int
     error: ErrorData
     due_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecovering:
+    """The attempts are over, and a way out other than one more was chosen; `plan` says which (RecoveryPlan.to_dict).
+
+    What the way out runs for the step has keys of its own: `fetch/mirror`.
+    """
+
+    key: StepKey
+    generation: int
+    attempt: int
+    error: ErrorData
+    plan: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InterventionRequested:
+    """A step that failed waits for a person, who is told `instructions`; until `deadline` (epoch seconds), if any."""
+
+    key: StepKey
+    generation: int
+    attempt: int
+    error: ErrorData
+    instructions: str
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InterventionAnswered:
+    """The person said `retry`, `skip` (with the value that the step has then) or `abort`."""
+
+    key: StepKey
+    generation: int
+    decision: str
+    value: Encoded | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +199,15 @@ class StepSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class StepSkipped:
-    """A step's `when` was false: its variable is null, and what depends on it goes on."""
+    """A step is left out: its `when` was false, or it failed and a recovery skips it. What depends on it goes on.
+
+    Its variable is `output`; None stands for null.
+    """
 
     key: StepKey
     generation: int
     reason: str
+    output: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +226,16 @@ Event: TypeAlias = (
     | ExecutionPaused
     | ExecutionCompleted
     | ExecutionFailed
+    | ExecutionCancelled
     | ExecutionRetried
+    | ExecutionRestored
+    | CheckpointCreated
+    | VariablesChanged
     | StepStarted
     | StepRetrying
+    | StepRecovering
+    | InterventionRequested
+    | InterventionAnswered
     | LoopExpanded
     | StepSucceeded
     | StepSkipped
@@ -166,4 +259,5 @@ STATUS_AFTER: Mapping[type[Event], ExecutionStatus] = {
     ExecutionPaused: ExecutionStatus.PAUSED,
     ExecutionCompleted: ExecutionStatus.COMPLETED,
     ExecutionFailed: ExecutionStatus.FAILED,
+    ExecutionCancelled: ExecutionStatus.CANCELLED,
 }

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded
@@ -17,12 +18,26 @@ from orchestrator.journal.events import Entry, ErrorData
 from orchestrator.status import ExecutionStatus, StepStatus
 from orchestrator.types import ExecutionId, StepKey
 
+#: Variables and their new values, as events carry them.
+Writes: TypeAlias = tuple[tuple[str, Encoded], ...]
+
+_ENDED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 _ITEM = re.compile(r"(.+)\[(\d+)\]\Z")
 
 
 def item_key(loop: StepKey, index: int) -> StepKey:
     """The step key of one item of a loop: `months[3]`."""
     return StepKey(f"{loop}[{index}]")
+
+
+def part_key(key: StepKey, name: str) -> StepKey:
+    """The step key of something that a step's recovery runs for it: `fetch/mirror`."""
+    return StepKey(f"{key}/{name}")
+
+
+def is_part(key: StepKey) -> bool:
+    """Whether a key belongs to something that another step runs for itself."""
+    return "/" in key
 
 
 def split_item_key(key: StepKey) -> tuple[StepKey, int] | None:
@@ -43,6 +58,18 @@ class FailedAttempt:
     due_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """What a person was asked about a failed step, and the answer: `decision` is None until there is one."""
+
+    instructions: str
+    asked_at: float
+    deadline: float | None = None
+    decision: str | None = None
+    value: Encoded | None = None
+    by: str = ""
+
+
 @dataclass(slots=True)
 class StepRecord:
     """What is known of one step. `attempt` is the latest one begun, 0 before the first."""
@@ -59,6 +86,10 @@ class StepRecord:
     items_failed: int = 0
     reason: str = ""
     checkpoint: str | None = None
+    name: str = ""
+    #: The recovery plan that was chosen when the attempts were over (RecoveryPlan.to_dict); None where none was.
+    plan: Mapping[str, Any] | None = None
+    intervention: Intervention | None = None
     #: Of this generation; kept for the story of an error also when a later attempt succeeded.
     failures: list[FailedAttempt] | None = None
 
@@ -66,6 +97,11 @@ class StepRecord:
     def error(self) -> ErrorData | None:
         """Why it failed for good, or why its latest attempt did."""
         return self.failures[-1].error if self.failures else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a person was asked about it and has not answered."""
+        return self.intervention is not None and self.intervention.decision is None
 
     @property
     def failed_attempts(self) -> int:
@@ -104,7 +140,10 @@ class ExecutionRecord:
     steps_total: int = 0
     steps_done: int = 0
     steps_failed: int = 0
+    #: Checkpoint (by name where a person gave one, else by id) -> its position.
     checkpoints: dict[str, int] = field(default_factory=dict)
+    #: How often a step's recovery set the execution back: a budget, which no restore gives back.
+    rollbacks: dict[StepKey, int] = field(default_factory=dict)
     #: How often in a row the execution was claimed after a crash with nothing achieved in between.
     claims_without_progress: int = 0
     _progress: bool = True
@@ -129,10 +168,12 @@ class ExecutionRecord:
         self.position, self.updated_at = entry.position, entry.at
         event, at = entry.event, entry.at
         match event:
-            case ev.StepStarted(key=key, attempt=attempt):
+            case ev.StepStarted(key=key, generation=generation, attempt=attempt, name=name):
                 step = self.step(key)
-                step.status, step.attempt = StepStatus.RUNNING, attempt
+                step.status, step.generation, step.attempt = StepStatus.RUNNING, generation, attempt
                 step.started_at = step.started_at or at
+                if name:
+                    step.name = name
             case ev.StepSucceeded(key=key, output=output, writes=writes, checkpoint=checkpoint):
                 step = self._end(key, StepStatus.COMPLETED, at)
                 step.output, step.checkpoint = output, checkpoint
@@ -140,8 +181,9 @@ class ExecutionRecord:
                     self.variables[name] = (value, key)
                 if checkpoint is not None:
                     self.checkpoints[checkpoint] = entry.position
-            case ev.StepSkipped(key=key, reason=reason):
-                self._end(key, StepStatus.SKIPPED, at).reason = reason
+            case ev.StepSkipped(key=key, reason=reason, output=output):
+                step = self._end(key, StepStatus.SKIPPED, at)
+                step.reason, step.output = reason, output
             case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at):
                 self.step(key)._fail(FailedAttempt(attempt, at, error, due_at))
                 self._progress = True
@@ -153,8 +195,72 @@ class ExecutionRecord:
                 self._progress = True
             case ev.ExecutionRetried(keys=keys):
                 self._retry(keys)
+            case ev.CheckpointCreated(checkpoint=checkpoint, description=description):
+                self.checkpoints[description or checkpoint] = entry.position
+            case ev.StepRecovering() | ev.InterventionRequested() | ev.InterventionAnswered():
+                self._apply_recovery(event, at)
+            case ev.VariablesChanged(writes=writes, deleted=deleted, source=source):
+                self._change_variables(writes, deleted, StepKey(source or ""))
+            case ev.ExecutionRestored(checkpoint=checkpoint, keys=keys, writes=writes, deleted=deleted, cause=cause):
+                if cause is not None:
+                    self.rollbacks[cause] = self.rollbacks.get(cause, 0) + 1
+                self._change_variables(writes, deleted, StepKey(f"restore:{checkpoint}"))
+                self._renew(keys)
             case _:
                 self._apply_life(event, at)
+
+    def _apply_recovery(
+        self, event: ev.StepRecovering | ev.InterventionRequested | ev.InterventionAnswered, at: float
+    ) -> None:
+        step = self.step(event.key)
+        match event:
+            case ev.StepRecovering(attempt=attempt, error=error, plan=plan):
+                step.plan = plan
+                step._fail(FailedAttempt(attempt, at, error, None))
+            case ev.InterventionRequested(attempt=attempt, error=error, instructions=instructions, deadline=deadline):
+                step._fail(FailedAttempt(attempt, at, error, None))
+                step.intervention = Intervention(instructions, at, deadline)
+            case ev.InterventionAnswered(decision=decision, value=value, by=by):
+                asked = step.intervention or Intervention("", at)
+                step.intervention = replace(asked, decision=decision, value=value, by=by)
+        self._progress = True
+
+    def _change_variables(self, writes: Writes, deleted: tuple[str, ...], source: StepKey) -> None:
+        for name, value in writes:
+            self.variables[name] = (value, source)
+        for name in deleted:
+            self.variables.pop(name, None)
+
+    def _renew(self, keys: tuple[StepKey, ...]) -> None:
+        """Begin a new generation of these steps: nothing is known of it yet. Items go with their loop."""
+        renewed = set(keys)
+        for key in [*self.steps]:
+            owner = StepKey(key.partition("/")[0])
+            found = split_item_key(owner)
+            if key not in renewed and (owner in renewed or (found is not None and found[0] in renewed)):
+                del self.steps[key]
+        for key in keys:
+            self.steps[key] = StepRecord(key, generation=self.step(key).generation + 1)
+        self._count()
+
+    def _count(self) -> None:
+        """The counts, afresh."""
+        self.steps_done = self.steps_failed = 0
+        for step in self.steps.values():
+            if step.items is not None:
+                step.items_done = step.items_failed = 0
+        for key, step in self.steps.items():
+            ended, failed = step.status in _ENDED_WELL, step.status is StepStatus.FAILED
+            if is_part(key):
+                continue
+            if found := split_item_key(key):
+                loop = self.step(found[0])
+                loop.items_done += ended
+                loop.items_failed += failed
+                self.steps_failed += failed
+            else:
+                self.steps_done += ended
+                self.steps_failed += failed and step.items is None
 
     def _apply_life(self, event: ev.Event, at: float) -> None:
         match event:
@@ -175,6 +281,11 @@ class ExecutionRecord:
                 self.status, self.pause_reason = ExecutionStatus.PAUSED, reason
             case ev.ExecutionCompleted(outputs=outputs):
                 self.status, self.outputs, self.ended_at = ExecutionStatus.COMPLETED, outputs, at
+            case ev.ExecutionCancelled(reason=reason):
+                self.status, self.pause_reason, self.ended_at = ExecutionStatus.CANCELLED, reason, at
+                for step in self.steps.values():
+                    if step.status is StepStatus.RUNNING:
+                        step.status, step.ended_at = StepStatus.CANCELLED, at
             case ev.ExecutionFailed(step_key=step_key, error=error):
                 self.status, self.error, self.failed_step, self.ended_at = (
                     ExecutionStatus.FAILED,
@@ -189,6 +300,8 @@ class ExecutionRecord:
         step.started_at = step.started_at or at
         self._progress = True
         failed = status is StepStatus.FAILED
+        if is_part(key):
+            return step
         if found := split_item_key(key):
             loop = self.step(found[0])
             loop.items_done += not failed

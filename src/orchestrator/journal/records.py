@@ -43,12 +43,19 @@ _KINDS: Mapping[str, Callable[..., Event]] = {
     "completed": events.ExecutionCompleted,
     "failed": events.ExecutionFailed,
     "retried": events.ExecutionRetried,
+    "cancelled": events.ExecutionCancelled,
+    "restored": events.ExecutionRestored,
+    "checkpoint": events.CheckpointCreated,
+    "variables": events.VariablesChanged,
     "step+": events.StepStarted,
     "step~": events.StepRetrying,
     "loop": events.LoopExpanded,
     "step.": events.StepSucceeded,
     "step/": events.StepSkipped,
     "step!": events.StepFailed,
+    "step?": events.StepRecovering,
+    "ask": events.InterventionRequested,
+    "answer": events.InterventionAnswered,
 }
 
 
@@ -143,5 +150,9 @@ def blobs_of(event: Event) -> tuple[BlobHash, ...]:
             return tuple(b for item in items for b in item.blobs)
         case events.StepSucceeded(output=output, writes=writes):
             return (*(output.blobs if output else ()), *(b for _, value in writes for b in value.blobs))
+        case events.ExecutionRestored(writes=writes) | events.VariablesChanged(writes=writes):
+            return tuple(b for _, value in writes for b in value.blobs)
+        case events.StepSkipped(output=value) | events.InterventionAnswered(value=value):
+            return value.blobs if value else ()
         case _:
             return ()
