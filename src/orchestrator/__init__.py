@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.execution.engine import ExecutionResult
     from orchestrator.execution.progress import current_attempt, progress
     from orchestrator.failure import RetryConfig
-    from orchestrator.pipelines.model import InputSpec, Pipeline, Retry, Step
+    from orchestrator.journal.codec import register_type
+    from orchestrator.pipelines.model import InputSpec, OnError, Pipeline, Retry, Step
     from orchestrator.status import ExecutionStatus, StepStatus
 
 __version__ = "0.1.0"
@@ -30,10 +31,12 @@ _HOMES = {
     "progress": "execution.progress",
     "current_attempt": "execution.progress",
     "RetryConfig": "failure",
+    "register_type": "journal.codec",
     "Pipeline": "pipelines.model",
     "Step": "pipelines.model",
     "InputSpec": "pipelines.model",
     "Retry": "pipelines.model",
+    "OnError": "pipelines.model",
     "ExecutionStatus": "status",
     "StepStatus": "status",
 }
@@ -42,6 +45,7 @@ __all__ = [
     "ExecutionResult",
     "ExecutionStatus",
     "InputSpec",
+    "OnError",
     "Orchestrator",
     "OrchestratorError",
     "Pipeline",
@@ -52,6 +56,7 @@ __all__ = [
     "arun",
     "current_attempt",
     "progress",
+    "register_type",
     "resume",
     "run",
     "validate",

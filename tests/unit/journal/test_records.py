@@ -41,6 +41,7 @@ every_event = st.one_of(
         pairs,
         st.lists(words, max_size=3).map(tuple),
         st.none() | words,
+        st.lists(words, max_size=3).map(tuple),
     ),
     st.builds(ev.VariablesChanged, pairs, st.lists(words, max_size=3).map(tuple), st.none() | words),
     st.builds(ev.StepStarted, words, numbers, numbers, words),
