@@ -7,23 +7,31 @@ OrchestratorError
 │   │   └── UnknownNameError     … because nothing has that name
 │   └── HandlerNotFoundError     `module:function` cannot be imported
 ├── InputError                   what the caller gave does not fit (exit code 2)
+│   ├── UnknownContextError      no context of variables has that id, or it was destroyed
+│   ├── CircularDependencyError  variables would depend on themselves; shows `a -> b -> a`
+│   ├── TemporaryGoneError       a TEMPORARY variable was dropped by a restore, an import or a resume
 │   └── UnknownExecutionError    no execution has that id
 ├── ExecutionError               a run did not do what was asked
 │   ├── ExecutionFailedError     it ended FAILED (exit code 1)
 │   ├── NotResumableError        it has ended; names the verb that would help (exit code 2)
 │   ├── InterruptedExecution     it was paused by an interrupt (exit code 130)
+│   ├── ExecutionWaitsError      it waits for a person (exit code 3)
 │   └── ProcessesLeftError       processes of a dead engine cannot be ended
 ├── StepError                    an attempt failed for a reason that is not the handler's own exception
 │   ├── StepTimeoutError         it took longer than its timeout
+│   ├── RecoveryTimeoutError     its recovery took longer than the plan allows
 │   ├── ShellError               a command ended with a non-zero exit code or a signal
 │   ├── WorkerLostError          the process that ran it died
 │   ├── HandlerStillRunningError a thread outlived its timeout and cannot be ended
 │   ├── CommandNotStartedError   a command cannot be started: not there, not allowed, too long
 │   ├── OutputError              what a command wrote cannot be its value
 │   ├── HandlerExitError         a handler called what ends a program
+│   ├── RollbackError            its recovery was to set the execution back, and that cannot be
+│   ├── UnknownStepError         its recovery names a step that the pipeline does not have
 │   ├── RemoteError              an exception of a worker process that cannot be rebuilt here
 │   └── TooManyInterruptionsError the engine died again and again while it ran
 ├── CodecError                   a value or a record cannot be written or read
+│   ├── StateFileError           a saved state file is damaged, not to be trusted, or cannot be written
 │   ├── EncodeError              … written: names the path inside the value and the type
 │   └── DecodeError              … read: damaged, or written by a newer version
 │       └── UnknownTypeError     … or of a class that is not imported here
@@ -39,8 +47,9 @@ OrchestratorError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class OrchestratorError(Exception):
@@ -119,6 +128,35 @@ class InputError(OrchestratorError):
     """What the caller gave does not fit: a missing or unknown input, a wrong type, a bad option."""
 
 
+class UnknownContextError(InputError):
+    """No context of this manager has that id: it never had, or the context was destroyed."""
+
+    def __init__(self, context_id: str) -> None:
+        self.context_id = context_id
+        super().__init__(
+            f"there is no context {context_id!r} (never made, or destroyed); create_context() gives the id of a new one"
+        )
+
+
+class CircularDependencyError(InputError):
+    """Variables would depend on themselves. `cycle` are the names in order, the first one again at the end."""
+
+    def __init__(self, cycle: Sequence[str]) -> None:
+        self.cycle = tuple(cycle)
+        super().__init__(f"{' -> '.join(self.cycle)} is a circle; take one of these dependencies away")
+
+
+class TemporaryGoneError(InputError):
+    """A TEMPORARY variable was there once; a restore, an import or a resume does not bring it back."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"the TEMPORARY variable {name!r} is gone: such variables are never saved, so no restore, import or resume"
+            " brings them back; set it again"
+        )
+
+
 class UnknownExecutionError(InputError):
     """No execution of this store has that id."""
 
@@ -169,6 +207,18 @@ class InterruptedExecution(ExecutionError):
         super().__init__(f"execution {execution_id} was interrupted; go on with `orchestrator resume {execution_id}`")
 
 
+class ExecutionWaitsError(ExecutionError):
+    """Steps of the execution wait for a person. `waiting` maps each to what the person is to do."""
+
+    def __init__(self, execution_id: str, waiting: Mapping[Any, str]) -> None:
+        self.execution_id, self.waiting = execution_id, dict(waiting)
+        step = next(iter(self.waiting), "")
+        super().__init__(
+            f"execution {execution_id} waits for an answer about step {step!r}: {self.waiting.get(step, '')}"
+            f"; answer with `orchestrator answer {execution_id} {step} retry|skip|abort`"
+        )
+
+
 class StepError(OrchestratorError):
     """An attempt failed for a reason that is not an exception of the handler itself."""
 
@@ -179,6 +229,16 @@ class StepTimeoutError(StepError, TimeoutError):
     def __init__(self, step_key: str, timeout_seconds: float) -> None:
         self.step_key, self.timeout_seconds = step_key, timeout_seconds
         super().__init__(f"step {step_key!r} was ended after its timeout of {timeout_seconds:g} s")
+
+
+class RecoveryTimeoutError(StepError, TimeoutError):
+    """What a plan's `timeout` allows for the whole recovery is over; 0.0 where how much that was is no longer known."""
+
+    def __init__(self, step_key: str = "", timeout_seconds: float = 0.0) -> None:
+        self.step_key, self.timeout_seconds = step_key, timeout_seconds
+        what = f"the recovery of step {step_key!r}" if step_key else "the recovery"
+        span = f" of {timeout_seconds:g} s" if timeout_seconds else ""
+        super().__init__(f"{what} was ended after its timeout{span}; give its plan a longer one, or none")
 
 
 class ShellError(StepError):
@@ -237,6 +297,22 @@ class HandlerStillRunningError(StepError):
         )
 
 
+class RollbackError(StepError):
+    """A step failed, and the execution could not be set back as its recovery wanted; `reason` says why not."""
+
+    def __init__(self, step_key: str, reason: str, error: str) -> None:
+        self.step_key, self.reason, self.error = step_key, reason, error
+        super().__init__(f"step {step_key!r} cannot be recovered by a rollback: {reason}; it had failed with: {error}")
+
+
+class UnknownStepError(StepError):
+    """The recovery of a step names an alternative that is no step of the pipeline."""
+
+    def __init__(self, name: str, step_key: str, known: Sequence[str]) -> None:
+        self.name, self.step_key, self.known = name, step_key, tuple(known)
+        super().__init__(f"the recovery of step {step_key!r} names {name!r}; the pipeline has {', '.join(self.known)}")
+
+
 class RemoteError(StepError):
     """An exception raised in a worker process that cannot be rebuilt here. `type_name` is its qualified name."""
 
@@ -266,7 +342,7 @@ class EncodeError(CodecError):
             f"the value cannot be recorded: {place} stands a {type_name}"
             + (f" ({reason})" if reason else "")
             + "; return plain data (text, numbers, lists, mappings, dates, dataclasses), "
-            "or write a file and return its path"
+            "declare its class with register_type, or write a file and return its path"
         )
 
 
@@ -275,11 +351,22 @@ class DecodeError(CodecError):
 
 
 class UnknownTypeError(DecodeError):
-    """A recorded value is of a class that is not imported here; the data's word alone imports nothing."""
+    """A recorded value is of a class that is not known here; the data's word alone imports nothing."""
 
     def __init__(self, module: str, qualname: str) -> None:
         self.module, self.qualname = module, qualname
-        super().__init__(f"a value is a {module}.{qualname}, which is not imported here; import its module first")
+        super().__init__(
+            f"a value is a {module}.{qualname}, which is not imported here; import its module first, "
+            "or declare the class that it is now with register_type"
+        )
+
+
+class StateFileError(CodecError):
+    """A state file cannot be used; it is left as it is. `path` is the file, `reason` what is wrong with it."""
+
+    def __init__(self, path: object, reason: str, hint: str = "") -> None:
+        self.path, self.reason, self.hint = str(path), reason, hint
+        super().__init__(f"state file {self.path}: {reason}" + (f"; {hint}" if hint else ""))
 
 
 class StoreError(OrchestratorError):
