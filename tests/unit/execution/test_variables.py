@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -63,9 +64,17 @@ def test_listing_filters() -> None:
     assert not manager.delete_variable("a")
 
 
-def test_a_bad_name_is_refused() -> None:
+@pytest.mark.parametrize("name", ["", "a$", "{a}", "a\n", "a" * 501, "\ud800", 5, None])
+def test_a_bad_name_is_refused(name: Any) -> None:
     with pytest.raises(InputError):
-        VariableManager().set_variable("1 a", 1)
+        VariableManager().set_variable(name, 1)
+
+
+def test_other_names_are_fine() -> None:
+    manager = VariableManager()
+    for name in ("progress.load.percentage", "1 a", "größe", "a" * 500):
+        manager.set_variable(name, name)
+        assert manager.get_variable(name) == name
 
 
 def test_what_templates_share_is_copied_for_handlers_and_follows_a_new_version() -> None:
