@@ -45,6 +45,9 @@ EXECUTION_MOVES: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     _E.CANCELLED: frozenset(),
 }
 
+#: A restore is the one way out of these, and no move: what ended stands again where its checkpoint stood.
+ENDED = frozenset({_E.COMPLETED, _E.FAILED, _E.CANCELLED})
+
 #: A step that ended comes back to PENDING only in a new generation.
 STEP_MOVES: dict[StepStatus, frozenset[StepStatus]] = {
     _S.PENDING: frozenset({_S.RUNNING, _S.COMPLETED, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
@@ -57,6 +60,12 @@ STEP_MOVES: dict[StepStatus, frozenset[StepStatus]] = {
 
 #: An execution in one of these can still go on by itself (`resume`).
 UNFINISHED = frozenset({_E.PENDING, _E.RUNNING, _E.PAUSED})
+
+
+def restored_status(now: ExecutionStatus, then: ExecutionStatus) -> ExecutionStatus:
+    """The status after a restore to a checkpoint made at `then`: that one where it has ended by now, else no change."""
+    return then if now in ENDED else now
+
 
 _Word = TypeVar("_Word", ExecutionStatus, StepStatus)
 
