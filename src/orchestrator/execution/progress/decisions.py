@@ -1,0 +1,130 @@
+"""What a verb comes to: the events that follow from it, as the execution stands.
+
+Each of these yields events one by one, and goes on when the one before was applied; so what is asked of the ledger is
+always asked of the latest state. None of them changes anything.
+
+A step that ends without having begun is begun first. What is said of a step that has ended is ignored, but for a new
+start. A running step's percentage never goes down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from orchestrator.execution.progress.events import ProgressEvent, ProgressEventType
+from orchestrator.execution.progress.ledger import Ledger
+from orchestrator.execution.progress.steps import clamped, is_item
+from orchestrator.status import ExecutionStatus
+
+Events: TypeAlias = Iterator[ProgressEvent]
+
+_Type = ProgressEventType
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Decides for one execution, at one moment."""
+
+    ledger: Ledger
+    at: datetime
+
+    def event(
+        self, event_type: ProgressEventType, step_id: str | None = None, message: str | None = None, **data: Any
+    ) -> ProgressEvent:
+        """An event of this execution; a known step's name is added."""
+        step = self.ledger.steps.get(step_id) if step_id is not None else None
+        name = step.step_name if step is not None else step_id
+        return ProgressEvent(event_type, self.at, self.ledger.execution_id, step_id, name, message, data)
+
+    # -- the execution -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> Events:
+        """A verb about a step of an execution that nobody started starts it."""
+        if self.ledger.status is ExecutionStatus.PENDING:
+            yield self.event(_Type.EXECUTION_STARTED, total_steps=self.ledger.total_steps)
+
+    def start_execution(self, total_steps: int) -> Events:
+        """Start it, also again after its end; where it is under way, only take over how many steps there are."""
+        if self.ledger.status is ExecutionStatus.PENDING or self.ledger.ended or not self.ledger.sequence:
+            yield self.event(_Type.EXECUTION_STARTED, total_steps=total_steps)
+        else:
+            yield from self.announce(total_steps)
+
+    def announce(self, total_steps: int) -> Events:
+        """Say how many steps there are, where that is news."""
+        if total_steps and total_steps != self.ledger.total_steps:
+            yield self.event(_Type.PROGRESS_UPDATE, total_steps=total_steps)
+
+    def complete_execution(self, success: bool) -> Events:
+        """End it, once."""
+        yield from self.begin()
+        if not self.ledger.ended:
+            yield self.event(_Type.EXECUTION_COMPLETED if success else _Type.EXECUTION_FAILED)
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def start_step(self, step_id: str, name: str | None = None) -> Events:
+        """Start it, also again after its end; nothing where it runs."""
+        if self.ledger.is_running(step_id):
+            return
+        loop = self._loop_of(step_id)
+        if loop is not None and not self.ledger.is_running(loop):
+            yield self.event(_Type.STEP_STARTED, loop)
+        started = self.event(_Type.STEP_STARTED, step_id)
+        yield ProgressEvent(_Type.STEP_STARTED, self.at, started.execution_id, step_id, name or started.step_name)
+
+    def complete_step(self, step_id: str, success: bool, message: str | None, percentage: float = 100.0) -> Events:
+        """End it, well or not; nothing where it has ended. `message` is the error of one that failed."""
+        if self.ledger.has_ended(step_id):
+            return
+        yield from self.start_step(step_id)
+        if success:
+            yield self.event(_Type.STEP_COMPLETED, step_id, message, progress_percentage=clamped(percentage))
+            yield from self._loop_goes_on(step_id)
+        else:
+            yield self.event(_Type.STEP_FAILED, step_id, message)
+            loop = self._loop_of(step_id)
+            if loop is not None and not self.ledger.has_ended(loop):
+                yield self.event(_Type.STEP_FAILED, loop, f"{step_id}: {message}")
+
+    def skip_step(self, step_id: str, reason: str) -> Events:
+        """Leave it out; nothing where it has ended."""
+        if not self.ledger.has_ended(step_id):
+            yield self.event(_Type.STEP_SKIPPED, step_id, reason)
+            yield from self._loop_goes_on(step_id)
+
+    def update_step(self, step_id: str, percentage: float | None, message: str | None, **data: Any) -> Events:
+        """Say how far it is, or something else about it; starts a step that has not begun."""
+        if self.ledger.has_ended(step_id):
+            return
+        yield from self.start_step(step_id)
+        if percentage is not None:
+            so_far = self.ledger.steps[step_id].progress_percentage
+            data["progress_percentage"] = max(so_far, clamped(percentage))
+        yield self.event(_Type.PROGRESS_UPDATE, step_id, message, **data)
+
+    def expand_loop(self, step_id: str, items: int) -> Events:
+        """A loop knows its items: each ended one is a part of its progress."""
+        yield from self.start_step(step_id)
+        yield self.event(_Type.PROGRESS_UPDATE, step_id, items=items)
+
+    def try_again(self, step_id: str) -> Events:
+        """A step that failed for good gets another go, and with an item its loop."""
+        loop = self._loop_of(step_id)
+        if loop is not None and self.ledger.has_ended(loop):
+            yield self.event(_Type.STEP_RETRYING, loop)
+        yield self.event(_Type.STEP_RETRYING, step_id)
+
+    def _loop_of(self, step_id: str) -> str | None:
+        owner = self.ledger.owner(step_id) if is_item(step_id) else None
+        return owner if owner in self.ledger.items else None
+
+    def _loop_goes_on(self, step_id: str) -> Events:
+        loop = self._loop_of(step_id)
+        if loop is None or not self.ledger.is_running(loop):
+            return
+        ended = self.ledger.items_ended[loop]
+        yield from self.update_step(loop, self.ledger.loop_percentage(loop), None, items_ended=ended)
