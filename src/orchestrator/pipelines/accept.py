@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from orchestrator.failure import ErrorCategory
+from orchestrator.failure import ErrorCategory, ErrorSeverity
 from orchestrator.pipelines import durations
 from orchestrator.pipelines.scanner import RESERVED
 from orchestrator.pipelines.unfit import Unfit
@@ -20,8 +20,10 @@ from orchestrator.pipelines.wording import kind_of, one_of, shorten
 IDENTIFIER = r"[A-Za-z_]\w*"
 TARGET = r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*"
 ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-#: The words that `retry.on` knows.
+EXCEPTION = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
+#: The words that `retry.on` and `on_error` know.
 CATEGORIES = tuple(str(category) for category in ErrorCategory)
+SEVERITIES = tuple(str(severity) for severity in ErrorSeverity)
 
 
 # -- words and names ------------------------------------------------------------------------------------------------
@@ -41,6 +43,23 @@ def name(value: Any) -> str:
         raise Unfit("expected a name, got an empty text")
     if "${" in value:
         raise Unfit("this name is fixed: a ${…} in it is not filled in")
+    return str(value)
+
+
+def phrase(value: Any) -> str:
+    """A text that is not empty, taken as it stands."""
+    if not text(value).strip():
+        raise Unfit("expected a text, got an empty one")
+    if "${" in value:
+        raise Unfit("this text is fixed: a ${…} in it is not filled in")
+    return str(value)
+
+
+def exception(value: Any) -> str:
+    """The name of a type of exceptions."""
+    if not re.fullmatch(EXCEPTION, text(value)):
+        hint = "for example ValueError or requests.exceptions.Timeout"
+        raise Unfit(f"{shorten(value)!r} is no name of an exception", hint=hint)
     return str(value)
 
 

@@ -38,6 +38,10 @@ class Analysis:
         """Whether an input or a step has that name."""
         return name in self.definition.get("inputs", {}) or name in self.index_of
 
+    def runs_in_place_only(self, name: str) -> bool:
+        """Whether a step never runs by itself: its `when` is the word false."""
+        return name in self.index_of and self.steps[self.index_of[name]].definition.get("when") is False
+
 
 def analyse(definition: PipelineDef, names: Collection[str] = ()) -> Analysis:
     """Compile a definition; templates that cannot be read become findings. `names` are taken as known as well."""

@@ -17,15 +17,26 @@ _RUN_JSON = Shape(frozenset({"exit_code", "stdout", "stderr", "json"}))
 
 def names_used(analysis: Analysis) -> Iterator[Finding]:
     """Every name in a template must be known where it is used."""
+    lent = _lent(analysis)
     for index, step in enumerate(analysis.steps):
         for part in step.parts:
-            visible = {step.loop.variable} if step.loop is not None and part.in_loop else set()
+            visible = {step.loop.variable} if step.loop is not None and part.in_loop else lent.get(step.id, set())
             for reference in part.value.references:
                 if reference.path[0] not in visible:
                     yield from _name_used(analysis, part, reference, index, visible)
     for part in analysis.outputs:
         for reference in part.value.references:
             yield from _name_used(analysis, part, reference, None, set())
+
+
+def _lent(analysis: Analysis) -> dict[str, set[str]]:
+    """Step -> the loop variables that it may use, since it only ever runs in the place of items of such loops."""
+    lent: dict[str, set[str]] = {}
+    for step in analysis.steps:
+        for name in step.alternatives:
+            own = {step.loop.variable} if step.loop is not None else set()
+            lent[name] = lent.get(name, own) & own
+    return {name: variables for name, variables in lent.items() if analysis.runs_in_place_only(name)}
 
 
 def _name_used(
@@ -36,7 +47,8 @@ def _name_used(
         owner = analysis.loop_variables[name][0]
         here = reader is not None and analysis.steps[reader].id == owner
         place = "not known in its for_each" if here else "known only there"
-        yield _at(part, reference, f"{name!r} is the loop variable of step {owner!r} and {place}")
+        hint = _how_to_borrow(analysis, name, reader)
+        yield _at(part, reference, f"{name!r} is the loop variable of step {owner!r} and {place}", hint=hint)
     elif name not in analysis.known:
         known = analysis.known | visible if visible else analysis.known
         yield _at(part, reference, f"nothing is named {name!r}", name, known)
@@ -46,9 +58,22 @@ def _name_used(
         yield _at(part, reference, f"{name!r} is set by this very step and by no other")
 
 
-def _at(part: Part, reference: Reference, message: str, name: str = "", known: Collection[object] = ()) -> Finding:
+def _how_to_borrow(analysis: Analysis, variable: str, reader: int | None) -> str:
+    """What makes a loop variable known to a step that may run in the place of an item, if it is one."""
+    name = analysis.steps[reader].id if reader is not None else ""
+    lenders = (step for step in analysis.steps if step.loop is not None and step.loop.variable == variable)
+    if analysis.runs_in_place_only(name) or not any(name in step.alternatives for step in lenders):
+        return ""
+    return f"with `when: false` step {name!r} would run as an alternative only, and know it"
+
+
+def _at(
+    part: Part, reference: Reference, message: str, name: str = "", known: Collection[object] = (), hint: str = ""
+) -> Finding:
     path = (*part.path, *reference.location)
-    return Finding(path, message, placeholder=reference.text, offset=reference.offset, name=name, known=known)
+    return Finding(
+        path, message, placeholder=reference.text, offset=reference.offset, name=name, known=known, hint=hint
+    )
 
 
 def fields_used(analysis: Analysis, shapes: Mapping[str, Shape]) -> Iterator[Finding]:

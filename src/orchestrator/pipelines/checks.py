@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.pipelines.analysis import Analysis, analyse
 from orchestrator.pipelines.check_names import fields_used, names_used
+from orchestrator.pipelines.check_recovery import ways_out
 from orchestrator.pipelines.compiling import CompiledStep
 from orchestrator.pipelines.definition import Definition, PipelineDef
+from orchestrator.pipelines.error_rules import retry_rules
 from orchestrator.pipelines.needs import cycles
 from orchestrator.pipelines.positions import Finding, Positions, report
-from orchestrator.pipelines.rules import input_rules, retry_rules, step_rules
+from orchestrator.pipelines.rules import input_rules, step_rules
 from orchestrator.pipelines.shapes import Shape
 from orchestrator.pipelines.wording import Path
 
@@ -50,6 +52,7 @@ def examine(
     analysis.findings += _field_rules(analysis, keys)
     analysis.findings += _names_given(analysis)
     analysis.findings += _needs_named(analysis)
+    analysis.findings += ways_out(analysis)
     analysis.findings += names_used(analysis)
     analysis.findings += fields_used(analysis, shapes or {})
     analysis.findings += _knots(analysis)
@@ -112,5 +115,7 @@ def _what(analysis: Analysis, name: str) -> str:
 def _knots(analysis: Analysis) -> Iterator[Finding]:
     for cycle in cycles(analysis.needs):
         way = " -> ".join(analysis.steps[index].id for index in cycle)
+        replaced = any(analysis.steps[index].alternatives for index in cycle)
+        hint = "a step waits for what its alternatives need, too" if replaced else ""
         if len(cycle) > 2:
-            yield Finding(("steps", cycle[0], "id"), f"these steps wait for each other: {way}")
+            yield Finding(("steps", cycle[0], "id"), f"these steps wait for each other: {way}", hint=hint)

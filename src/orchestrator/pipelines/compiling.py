@@ -56,6 +56,12 @@ class CompiledStep:
         return self.spec.variables if isinstance(self.spec, SetSpec) else {}
 
     @property
+    def alternatives(self) -> list[str]:
+        """The ids of the steps that may run in its place when it fails."""
+        rules = self.definition.get("on_error")
+        return [name for rule in rules for name in rule.get("steps") or ()] if rules else []
+
+    @property
     def when_per_item(self) -> bool:
         """Whether `when` mentions the loop variable, and so is judged once for each item."""
         return self.when is not None and self.loop is not None and self.loop.variable in self.when.names

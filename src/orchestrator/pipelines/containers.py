@@ -47,6 +47,20 @@ def list_of(check: Callable[[Any], _T], what: str, example: str) -> Callable[[An
     return check_all
 
 
+def one_or_more(check: Callable[[Any], _T], what: str, example: str) -> Callable[[Any], list[_T]]:
+    """One value that passes `check`, or a list of such; a list in both cases."""
+    check_list = list_of(check, what, example)
+
+    def check_all(value: Any) -> list[_T]:
+        if not isinstance(value, (list, tuple)):
+            return [check(value)]
+        if not value:
+            raise Unfit(f"this list of {what} is empty, and so matches nothing")
+        return check_list(value)
+
+    return check_all
+
+
 def mapping_of(
     key: Callable[[Any], str], check: Callable[[Any], _T], what: str, example: str
 ) -> Callable[[Any], dict[str, _T]]:

@@ -21,6 +21,17 @@ Kind = Literal["call", "run", "set"]
 #: The kinds of steps: exactly one of these keys stands in each.
 KINDS: tuple[Kind, ...] = ("call", "run", "set")
 
+#: The ways out of a failed attempt: the words of `on_error`.
+STRATEGIES = (
+    "fail_fast",
+    "retry",
+    "retry_with_backoff",
+    "skip",
+    "rollback",
+    "manual_intervention",
+    "alternative_path",
+)
+
 
 class RetryDef(TypedDict, total=False):
     """`retry`, of a step or of the defaults."""
@@ -32,6 +43,27 @@ class RetryDef(TypedDict, total=False):
     exponential_backoff: bool
     jitter: float
     on: list[str]
+
+
+class ErrorRuleDef(TypedDict, total=False):
+    """One rule of `on_error`: what it matches, its strategy, and the options of that."""
+
+    category: list[str]
+    severity: list[str]
+    exception: list[str]
+    status: list[int]
+    message: str
+    strategy: str
+    max_attempts: int
+    initial_delay: float
+    max_delay: float
+    backoff_factor: float
+    jitter: float
+    output: Any
+    checkpoint: str
+    instructions: str
+    steps: list[str]
+    timeout: float
 
 
 class DefaultsDef(TypedDict, total=False):
@@ -68,7 +100,9 @@ StepDef = TypedDict(
         "max_parallel": int,
         "timeout": float,
         "retry": RetryDef,
+        "on_error": list[ErrorRuleDef],
         "checkpoint": str,
+        "important": bool,
         "runner": str,
         "returns": list[str] | dict[str, str],
     },

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainValidator, WithJsonSchema
 
 from orchestrator.pipelines import accept, containers, durations
+from orchestrator.pipelines.definition import STRATEGIES
 from orchestrator.pipelines.input_types import TYPES
 
 _DURATION = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": durations.PATTERN}]}
@@ -14,7 +15,14 @@ _VALUES = {"type": "object"}
 #: For an editor `\w` is ASCII; a name may have other letters too.
 _WORD = r"[\w\u0080-\uffff]"
 _IDENTIFIER = {"type": "string", "pattern": f"^[A-Za-z_]{_WORD}*$"}
+#: HTTP statuses.
+_STATUS = {"type": "integer", "minimum": 100, "maximum": 599}
 _TARGET = {"type": "string", "pattern": rf"^[A-Za-z_]({_WORD}|\.)*:[A-Za-z_]({_WORD}|\.)*$"}
+
+
+def _one_or_more(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
+
 
 Text = Annotated[str, PlainValidator(accept.text), WithJsonSchema({"type": "string"})]
 Name = Annotated[str, PlainValidator(accept.name), WithJsonSchema({"type": "string", "minLength": 1})]
@@ -75,6 +83,32 @@ Categories = Annotated[
     list[str],
     PlainValidator(containers.list_of(accept.word(accept.CATEGORIES, "category"), "categories", "[network, timeout]")),
     WithJsonSchema({"type": "array", "items": {"enum": list(accept.CATEGORIES)}}),
+]
+Strategy = Annotated[
+    str, PlainValidator(accept.word(STRATEGIES, "strategy")), WithJsonSchema({"enum": list(STRATEGIES)})
+]
+Phrase = Annotated[str, PlainValidator(accept.phrase), WithJsonSchema({"type": "string", "minLength": 1})]
+ErrorCategories = Annotated[
+    list[str],
+    PlainValidator(
+        containers.one_or_more(accept.word(accept.CATEGORIES, "category"), "categories", "[network, timeout]")
+    ),
+    WithJsonSchema(_one_or_more({"enum": list(accept.CATEGORIES)})),
+]
+ErrorSeverities = Annotated[
+    list[str],
+    PlainValidator(containers.one_or_more(accept.word(accept.SEVERITIES, "severity"), "severities", "[low, medium]")),
+    WithJsonSchema(_one_or_more({"enum": list(accept.SEVERITIES)})),
+]
+ExceptionNames = Annotated[
+    list[str],
+    PlainValidator(containers.one_or_more(accept.exception, "names of exceptions", "[ValueError, KeyError]")),
+    WithJsonSchema(_one_or_more({"type": "string", "pattern": rf"^[A-Za-z_]{_WORD}*(\.[A-Za-z_]{_WORD}*)*$"})),
+]
+Statuses = Annotated[
+    list[int],
+    PlainValidator(containers.one_or_more(accept.whole(100, 599), "HTTP statuses", "[502, 503]")),
+    WithJsonSchema(_one_or_more(_STATUS)),
 ]
 ResultFields = Annotated[
     list[str] | dict[str, str],

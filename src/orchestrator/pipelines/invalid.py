@@ -28,6 +28,7 @@ _EXAMPLES = {
     "retry": "for example `retry: {max_attempts: 3}`",
     "defaults": "for example `defaults: {timeout: 60s}`",
     "steps": "each step begins with `- id:`",
+    "on_error": "for example `on_error: [{category: network, strategy: skip}]`",
 }
 
 
@@ -64,18 +65,25 @@ def _findings(detail: ErrorDetails, model: type[BaseModel]) -> Iterator[Finding]
             yield Finding(path, f"unknown key {key!r}", at_key=True, name=key, known=keys_at(model, path[:-1]))
         case "missing":
             key = str(path[-1])
-            yield Finding(path[:-1], f"{_owner(path[:-1])} needs the key {key!r}", lacks=key)
+            yield Finding(path[:-1], f"{_owner(path[:-1], model)} needs the key {key!r}", lacks=key)
         case "too_short":
-            yield Finding(path, "a pipeline needs at least one step")
+            what = "on_error needs at least one rule" if "on_error" in path else "a pipeline needs at least one step"
+            yield Finding(path, what)
         case type_ if container := _CONTAINERS.get(type_):
-            hint = _EXAMPLES.get(str(path[-1]) if path else "", "") or _EXAMPLES.get(str(path[0]) if path else "", "")
-            yield Finding(path, f"expected a {container}, got {kind_of(detail['input'])}", hint=hint)
+            yield Finding(path, f"expected a {container}, got {kind_of(detail['input'])}", hint=_example(path))
         case _:
             yield Finding(path, detail["msg"])
 
 
-def _owner(path: Path) -> str:
-    return "a step" if path[:1] == ("steps",) else "a pipeline"
+def _example(path: Path) -> str:
+    words = [part for part in path if isinstance(part, str)]
+    return next((_EXAMPLES[word] for word in (*words[-1:], *words[:1]) if word in _EXAMPLES), "")
+
+
+def _owner(path: Path, model: type[BaseModel]) -> str:
+    if not path:
+        return f"a {getattr(model, '_what', 'pipeline')}"
+    return "a rule" if "on_error" in path else "a step"
 
 
 def keys_at(model: type[BaseModel], path: Path) -> list[str]:
@@ -99,9 +107,9 @@ def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     for argument in get_args(annotation):
-        inner, _ = _model_in(argument)
+        inner, nested = _model_in(argument)
         if inner is not None:
-            return inner, get_origin(annotation) in (list, dict)
+            return inner, nested or get_origin(annotation) in (list, dict)
     return None, False
 
 
@@ -123,10 +131,7 @@ def valid_parts(data: Any, findings: list[Finding]) -> ValidParts | None:
         return None
     raw = [_without_null(step) if isinstance(step, Mapping) else {} for step in data["steps"]]
     bad = {finding.path[:length] for finding in findings for length in range(1, len(finding.path) + 1)}
-    steps = [
-        {key: value for key, value in step.items() if ("steps", index, key) not in bad}
-        for index, step in enumerate(raw)
-    ]
+    steps = [_sound(step, ("steps", index), bad) for index, step in enumerate(raw)]
     outputs = data.get("outputs", {})
     rest = {
         "inputs": {name: spec if ("inputs", name) not in bad else {} for name, spec in data.get("inputs", {}).items()},
@@ -139,6 +144,21 @@ def valid_parts(data: Any, findings: list[Finding]) -> ValidParts | None:
     }
     names = frozenset(name for index, step in enumerate(raw) for name in _names(step, ("steps", index), bad))
     return ValidParts(cast(PipelineDef, rest), [frozenset(step) for step in raw], names)
+
+
+def _sound(step: Mapping[str, Any], path: Path, bad: set[Path]) -> dict[str, Any]:
+    """A step without the keys that are at fault; of faulty rules the rest, as `error_rules` takes it."""
+    kept = {key: value for key, value in step.items() if (*path, key) not in bad}
+    rules = step.get("on_error")
+    if (*path, "on_error") in bad and isinstance(rules, list):
+        kept["on_error"] = [_sound_rule(rule, (*path, "on_error", place), bad) for place, rule in enumerate(rules)]
+    return kept
+
+
+def _sound_rule(rule: Any, path: Path, bad: set[Path]) -> dict[str, Any]:
+    if not isinstance(rule, Mapping):
+        return {}
+    return {key: None if (*path, key) in bad else value for key, value in rule.items()}
 
 
 def _without_null(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,14 @@ One model for both. The classes check each field on its own; what holds between 
 nothing has, a cycle) is checked by `checks`, at once for a file and before the plan for a pipeline built in Python. The
 form that is recorded, compared and planned is `canonical()`: plain data, see `definition`.
 
-pydantic is imported here and in `fields` only, so that a recorded pipeline can be resumed without it.
+pydantic is imported by the modules of the model only, so that a recorded pipeline can be resumed without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, PrivateAttr, ValidationError
 
@@ -21,15 +20,15 @@ from orchestrator.pipelines.base import Model
 from orchestrator.pipelines.definition import PipelineDef, StepDef, fingerprint_of
 from orchestrator.pipelines.inputs import bind_inputs
 from orchestrator.pipelines.invalid import findings_of, valid_parts
+from orchestrator.pipelines.policies import Defaults, OnError, Retry
 from orchestrator.pipelines.positions import Finding, Positions, report
 from orchestrator.pipelines.rules import step_rules
 from orchestrator.pipelines.yaml_source import parse_yaml, read_text
 
 if TYPE_CHECKING:
     from orchestrator.pipelines.input_types import TypeWord
+    from orchestrator.pipelines.policies import Span
 
-    #: Seconds, or a text such as "90s", "5m", "1h30m", "250ms".
-    Span = float | str | timedelta
     _NOTHING: Mapping[str, Any] = {}
 
 
@@ -53,52 +52,6 @@ class InputSpec(Model):
     def required(self) -> bool:
         """Whether it has no default."""
         return "default" not in self.model_fields_set
-
-
-class Retry(Model):
-    """When and how soon a failed attempt is tried again. A key that is not set is taken from the defaults."""
-
-    _what = "retry"
-    _kept = frozenset(
-        {"max_attempts", "initial_delay", "max_delay", "backoff_factor", "exponential_backoff", "jitter", "on"}
-    )
-
-    max_attempts: fields.Count = Field(3, description="Tries in all, the first included.")
-    initial_delay: fields.Duration = Field(1.0, description="Before the second try.")
-    max_delay: fields.Duration = Field(60.0, description="No wait is longer.")
-    backoff_factor: fields.Factor = Field(2.0, description="Each wait is this many times the one before.")
-    exponential_backoff: fields.Boolean = Field(True, description="False: every wait is initial_delay.")
-    jitter: fields.Share = Field(0.0, description="Share of the wait that chance takes off or adds: 0 to 1.")
-    on: fields.Categories = Field(
-        ["network", "timeout", "resource"], description="The categories of errors that are tried again."
-    )
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            *,
-            max_attempts: int = 3,
-            initial_delay: Span = 1.0,
-            max_delay: Span = 60.0,
-            backoff_factor: float = 2.0,
-            exponential_backoff: bool = True,
-            jitter: float = 0.0,
-            on: Sequence[str] = ("network", "timeout", "resource"),
-        ) -> None: ...
-
-
-class Defaults(Model):
-    """What holds for every `call` and `run` step that does not say otherwise."""
-
-    _what = "defaults"
-
-    timeout: fields.TimeLimit | None = Field(None, description="How long one attempt may take.")
-    retry: Retry | None = Field(None, description="When a failed attempt is tried again.")
-
-    if TYPE_CHECKING:
-
-        def __init__(self, *, timeout: Span | None = None, retry: Retry | Mapping[str, Any] | None = None) -> None: ...
 
 
 class Step(Model):
@@ -133,9 +86,13 @@ class Step(Model):
     max_parallel: fields.Count | None = Field(None, description="for_each: how many items at a time.")
     timeout: fields.TimeLimit | None = Field(None, description="How long one attempt may take.")
     retry: Retry | None = Field(None, description="When a failed attempt is tried again; without it, never.")
+    on_error: Annotated[list[OnError], Field(min_length=1)] | None = Field(
+        None, description="What follows a failed attempt: the first rule that matches its error; else retry decides."
+    )
     checkpoint: fields.Name | None = Field(
         None, description="Name of a checkpoint that is made when the step has ended."
     )
+    important: fields.Boolean = Field(False, description="True: a checkpoint is made when the step has ended.")
     runner: fields.Runner | None = Field(None, description="call: process runs the function in a process of its own.")
     returns: fields.ResultFields | None = Field(
         None, description="call: the fields of the output, to check ${step.field} before the run."
@@ -161,7 +118,9 @@ class Step(Model):
             max_parallel: int | None = None,
             timeout: Span | None = None,
             retry: Retry | Mapping[str, Any] | None = None,
+            on_error: Sequence[OnError | Mapping[str, Any]] | None = None,
             checkpoint: str | None = None,
+            important: bool = False,
             runner: Literal["process"] | None = None,
             returns: Sequence[str] | Mapping[str, str] | None = None,
         ) -> None: ...
@@ -259,4 +218,4 @@ def _ids(data: Any) -> list[Any]:
     return [step.get("id") if isinstance(step, dict) else None for step in steps] if isinstance(steps, list) else []
 
 
-__all__ = ["Defaults", "InputSpec", "Pipeline", "Retry", "Step", "bind_inputs"]
+__all__ = ["Defaults", "InputSpec", "OnError", "Pipeline", "Retry", "Step", "bind_inputs"]

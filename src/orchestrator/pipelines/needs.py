@@ -2,13 +2,13 @@
 
 A step needs the steps that its `needs` name and those whose output or variables its templates mention. A variable that
 `set` steps write stands for every writer that comes earlier in the file; where none does and no input has the name, for
-every writer.
+every writer. A step that others may replace when it fails needs what they need: it is to be there then.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from orchestrator.errors import PipelineError
@@ -67,7 +67,19 @@ def infer_needs(steps: Sequence[CompiledStep], inputs: Iterable[str]) -> Needs:
             raise TooManyEdgesError(index)
         for name in step.writes:
             latest[name] = {index} if name in names else latest.get(name, set()) | {index}
-    return needs
+    return _with_alternatives(steps, needs, index_of) if any(step.alternatives for step in steps) else needs
+
+
+def _with_alternatives(steps: Sequence[CompiledStep], needs: Needs, index_of: Mapping[str, int]) -> Needs:
+    whole: Needs = []
+    edges = 0
+    for index, step in enumerate(steps):
+        others = [needs[index_of[name]] for name in step.alternatives if name in index_of]
+        whole.append(needs[index].union(*others) - {index})
+        edges += len(whole[-1])
+        if edges > MAX_EDGES:
+            raise TooManyEdgesError(index)
+    return whole
 
 
 def in_order(needs: Needs) -> list[int]:

@@ -8,26 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from orchestrator.failure import ONE_ATTEMPT, ErrorCategory, RetryConfig
+from orchestrator.failure import RetryConfig
 from orchestrator.pipelines.analysis import Analysis
 from orchestrator.pipelines.checks import examine, raise_findings
 from orchestrator.pipelines.compiling import CompiledStep
 from orchestrator.pipelines.definition import (
-    DefaultsDef,
     Definition,
     Kind,
     PipelineDef,
-    RetryDef,
-    StepDef,
     fingerprint,
     fingerprint_of,
     kind_of_step,
 )
 from orchestrator.pipelines.needs import in_order
+from orchestrator.pipelines.plan_policies import error_rules_of, retry_of
 from orchestrator.pipelines.specs import (
     CallSpec,
+    ErrorRule,
     LoopSpec,
     RunSpec,
     SetSpec,
@@ -58,6 +57,8 @@ class PlannedStep:
     checkpoint: str | None
     runner: str | None
     fingerprint: str
+    on_error: tuple[ErrorRule, ...] = ()
+    important: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,32 +124,18 @@ def _planned(analysis: Analysis, index: int, dependents: tuple[str, ...]) -> Pla
         when_per_item=compiled.when_per_item,
         loop=compiled.loop,
         timeout_seconds=step.get("timeout", defaults.get("timeout")),
-        retry=_retry(step, defaults),
+        retry=retry_of(step, defaults),
         checkpoint=step.get("checkpoint"),
         runner=step.get("runner"),
         fingerprint=fingerprint(step),
-    )
-
-
-def _retry(step: StepDef, defaults: DefaultsDef) -> RetryConfig:
-    """The step's own keys over those of the defaults; one attempt where neither says anything."""
-    if "retry" not in step and "retry" not in defaults:
-        return ONE_ATTEMPT
-    keys = cast(RetryDef, {**defaults.get("retry", {}), **step.get("retry", {})})
-    config = RetryConfig()
-    return RetryConfig(
-        max_attempts=keys.get("max_attempts", config.max_attempts),
-        initial_delay=keys.get("initial_delay", config.initial_delay),
-        max_delay=keys.get("max_delay", config.max_delay),
-        backoff_factor=keys.get("backoff_factor", config.backoff_factor),
-        exponential_backoff=keys.get("exponential_backoff", config.exponential_backoff),
-        jitter=keys.get("jitter", config.jitter),
-        retry_on_categories=(frozenset(map(ErrorCategory, keys["on"])) if "on" in keys else config.retry_on_categories),
+        on_error=error_rules_of(step),
+        important=step.get("important", False),
     )
 
 
 __all__ = [
     "CallSpec",
+    "ErrorRule",
     "LoopSpec",
     "Plan",
     "PlannedStep",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from orchestrator.errors import TemplateError
 from orchestrator.pipelines.definition import KINDS, InputDef, StepDef
+from orchestrator.pipelines.error_rules import error_rules, retry_rules
 from orchestrator.pipelines.input_types import unfit
 from orchestrator.pipelines.positions import Finding
 from orchestrator.pipelines.scanner import Placeholder, has_placeholder, scan
@@ -22,6 +22,7 @@ _ONLY_WITH = {
     "parse": ("run",),
     "timeout": ("call", "run"),
     "retry": ("call", "run"),
+    "on_error": ("call", "run"),
 }
 
 
@@ -46,6 +47,8 @@ def step_rules(step: StepDef, path: Path, keys: Collection[str]) -> Iterator[Fin
     yield from _condition(step, path)
     yield from _loop(step, path)
     yield from retry_rules(step.get("retry", {}), (*path, "retry"))
+    if "on_error" in step:
+        yield from error_rules(step["on_error"], (*path, "on_error"))
 
 
 def _misspelt(keys: Collection[str]) -> bool:
@@ -71,14 +74,6 @@ def _loop(step: StepDef, path: Path) -> Iterator[Finding]:
         yield Finding(where, "for_each takes a list, this is text", hint=_hint(items))
     elif items is not None and not isinstance(items, (str, list, Mapping)):
         yield Finding(where, f"for_each takes a list, a mapping or one ${{…}}, got {kind_of(items)}")
-
-
-def retry_rules(retry: Mapping[str, Any], path: Path) -> Iterator[Finding]:
-    """The first wait must not be longer than the longest."""
-    first, longest = retry.get("initial_delay", 0.0), retry.get("max_delay", 60.0)
-    if isinstance(first, float) and isinstance(longest, float) and first > longest:
-        message = f"initial_delay ({first:g} s) is longer than max_delay ({longest:g} s)"
-        yield Finding((*path, "initial_delay"), message, hint=f"set max_delay to at least {first:g}")
 
 
 def input_rules(spec: InputDef, path: Path) -> Iterator[Finding]:

@@ -7,9 +7,11 @@ faults, what it refuses always has.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.pipelines.definition import KINDS
+from orchestrator.pipelines.definition import KINDS, STRATEGIES
+from orchestrator.pipelines.error_rules import OPTIONS, REQUIRED
 from orchestrator.pipelines.model import Pipeline
 
 #: Under these keywords stand names, not keywords.
@@ -25,8 +27,16 @@ def json_schema() -> dict[str, Any]:
     raw["properties"]["inputs"]["additionalProperties"] = False
     step = definitions["Step"]
     step["oneOf"] = [{"required": [kind]} for kind in KINDS]
+    rule = definitions["OnError"]
+    rule["dependencies"] = {option: _strategy_in(allowed) for option, allowed in OPTIONS.items()}
+    free = [strategy for strategy in STRATEGIES if strategy not in REQUIRED]
+    rule["anyOf"] = [_strategy_in(free), *({"required": [option]} for option in REQUIRED.values())]
     step["dependencies"] = {"as": ["for_each"], "max_parallel": ["for_each"], "with": ["call"], "env": ["run"]}
     return {"$schema": DIALECT, **_older(raw), "title": "Orchestrator pipeline", "definitions": definitions}
+
+
+def _strategy_in(strategies: Sequence[str]) -> dict[str, Any]:
+    return {"properties": {"strategy": {"enum": list(strategies)}}}
 
 
 def _older(schema: Any) -> Any:

@@ -1,12 +1,16 @@
-"""What a step does, as data: templates compiled, nothing resolved. The engine and the step kinds read these."""
+"""What a step does and what follows its errors, as data: templates compiled, nothing resolved.
+
+The engine and the step kinds read these.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.errors import TemplateError
+from orchestrator.failure import ErrorCategory, ErrorSeverity, RetryConfig
 from orchestrator.pipelines.templates import Compiled
 from orchestrator.pipelines.wording import kind_of
 
@@ -61,6 +65,51 @@ class LoopSpec:
 
 
 Spec = CallSpec | RunSpec | SetSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRule:
+    """A rule of `on_error`: which errors it is for, and the way out of them.
+
+    What is empty matches every error. `strategy` is a word of `definition.STRATEGIES`; what follows it is set where the
+    strategy has it: `retry` for both that try again (it covers every category: the rule chose the error), `output` for
+    `skip`, `checkpoint` for `rollback` (None is the latest), `steps` for `alternative_path`, `instructions` for
+    `manual_intervention`. `timeout` is in seconds.
+    """
+
+    categories: frozenset[ErrorCategory] = frozenset()
+    severities: frozenset[ErrorSeverity] = frozenset()
+    exceptions: frozenset[str] = frozenset()
+    statuses: frozenset[int] = frozenset()
+    message: str = ""
+    strategy: str
+    retry: RetryConfig | None = None
+    output: Any = field(default=None, hash=False)
+    checkpoint: str | None = None
+    steps: tuple[str, ...] = ()
+    instructions: str = ""
+    timeout: float | None = None
+
+    def matches(
+        self,
+        category: ErrorCategory,
+        severity: ErrorSeverity,
+        type_names: Collection[str],
+        status: int | None,
+        message: str,
+    ) -> bool:
+        """Whether the rule is for this error.
+
+        `type_names` are the names of its type and of the bases, each alone and with its module (`Timeout`,
+        `requests.exceptions.Timeout`); `status` is its HTTP status, if it has one.
+        """
+        return (
+            (not self.categories or category in self.categories)
+            and (not self.severities or severity in self.severities)
+            and (not self.exceptions or not self.exceptions.isdisjoint(type_names))
+            and (not self.statuses or status in self.statuses)
+            and self.message.casefold() in message.casefold()
+        )
 
 
 def loop_items(value: Any) -> list[Any]:

@@ -137,6 +137,27 @@ CASES = [
     Case("as without loop", step("call: m:f", "as: row"), 7, 5, "'as' belongs to for_each"),
     Case("parallel without loop", step("call: m:f", "max_parallel: 2"), 7, 5, "'max_parallel' belongs to for_each"),
     Case("unknown retry key", step("call: m:f", "retry: {max_attempt: 3}"), 7, 13, "did you mean 'max_attempts'?"),
+    Case("unknown rule key", step("call: m:f", "on_error: [{catgory: network, strategy: skip}]"), 7, 17, "'category'?"),
+    Case(
+        "rule without strategy", step("call: m:f", "on_error:", "  - category: network"), 8, 9, "a rule needs the key"
+    ),
+    Case(
+        "option of another strategy",
+        step("call: m:f", "on_error: [{strategy: skip, max_attempts: 3}]"),
+        7,
+        33,
+        "'max_attempts' belongs to retry or retry_with_backoff, the strategy of this rule is 'skip'",
+    ),
+    Case(
+        "output of another strategy",
+        step("call: m:f", "on_error: [{strategy: rollback, output: '${given}'}]"),
+        7,
+        37,
+        "'output' belongs to skip",
+    ),
+    Case(
+        "rules at set", step("set: {a: 1}", "on_error: [{strategy: skip}]"), 7, 5, "'on_error' belongs to call or run"
+    ),
     Case("unknown input key", top("inputs: {a: {typ: list}}"), 2, 14, "unknown key 'typ' (did you mean 'type'?)"),
     Case("unknown default key", top("defaults: {retries: 3}"), 2, 12, "unknown key 'retries' (did you mean 'retry'?)"),
     # -- values
@@ -189,6 +210,50 @@ CASES = [
     Case("delay too long", step("call: m:f", "retry: {initial_delay: 2m}"), 7, 28, "longer than max_delay"),
     Case("jitter above one", step("call: m:f", "retry: {jitter: 2}"), 7, 21, "expected a number from 0 to 1"),
     Case("backoff as a word", step("call: m:f", "retry: {exponential_backoff: yes}"), 7, 34, "expected true or false"),
+    Case(
+        "rules a mapping", step("call: m:f", "on_error: {strategy: skip}"), 7, 15, "expected a list, got a mapping of 1"
+    ),
+    Case("no rules", step("call: m:f", "on_error: []"), 7, 15, "on_error needs at least one rule"),
+    Case("unknown strategy", step("call: m:f", "on_error: [{strategy: rolback}]"), 7, 27, "did you mean 'rollback'?"),
+    Case(
+        "unknown category in a list",
+        step("call: m:f", "on_error: [{category: [timeout, netwrok], strategy: skip}]"),
+        7,
+        37,
+        "did you mean 'network'?",
+    ),
+    Case("unknown severity", step("call: m:f", "on_error: [{severity: hi, strategy: skip}]"), 7, 27, "medium, high or"),
+    Case("no status", step("call: m:f", "on_error: [{status: 5, strategy: skip}]"), 7, 25, "from 100 to 599"),
+    Case(
+        "no exception", step("call: m:f", "on_error: [{exception: Key Error, strategy: skip}]"), 7, 28, "is no name of"
+    ),
+    Case("category empty", step("call: m:f", "on_error: [{category: [], strategy: skip}]"), 7, 27, "matches nothing"),
+    Case("message empty", step("call: m:f", "on_error: [{message: '', strategy: skip}]"), 7, 26, "got an empty one"),
+    Case(
+        "output a template",
+        step("call: m:f", "on_error: [{strategy: skip, output: [1, '${given}']}]"),
+        7,
+        45,
+        "this output is a plain value: a ${…} in it is not filled in",
+    ),
+    Case(
+        "nothing for the person",
+        step("call: m:f", "on_error: [{strategy: manual_intervention}]"),
+        7,
+        27,
+        "manual_intervention needs the key 'instructions'",
+    ),
+    Case(
+        "no other path", step("call: m:f", "on_error: [{strategy: alternative_path}]"), 7, 27, "needs the key 'steps'"
+    ),
+    Case(
+        "rule behind all",
+        step("call: m:f", "on_error:", "  - strategy: skip", "  - strategy: fail_fast"),
+        9,
+        9,
+        "no error comes to this rule: the one before it matches every error",
+    ),
+    Case("important a number", step("call: m:f", "important: 1"), 7, 16, "expected true or false, got the number 1"),
     Case("parse as XML", step("run: ls", "parse: xml"), 7, 12, "expected text or json as parse"),
     Case("unknown runner", step("call: m:f", "runner: thread"), 7, 13, "expected process as runner"),
     Case("no parallel", step("call: m:f", "for_each: [1]", "max_parallel: 0"), 8, 19, "expected a whole number from 1"),
@@ -219,6 +284,59 @@ CASES = [
         "unknown need", step("call: m:f", "needs: [frist]"), 7, 13, "there is no step 'frist' (did you mean 'first'?)"
     ),
     Case("input as need", step("call: m:f", "needs: [given]"), 7, 13, "'given' is no step, but an input"),
+    Case(
+        "unknown alternative",
+        step("call: m:f", "on_error: [{strategy: alternative_path, steps: [frist]}]"),
+        7,
+        53,
+        "there is no step 'frist' (did you mean 'first'?)",
+    ),
+    Case(
+        "its own alternative",
+        step("call: m:f", "on_error: [{strategy: alternative_path, steps: [second]}]"),
+        7,
+        53,
+        "step 'second' cannot run in its own place",
+    ),
+    Case(
+        "a loop as alternative",
+        "pipeline: p\nsteps:\n  - {id: a, call: 'm:f', for_each: [1]}\n"
+        "  - {id: b, call: 'm:f', on_error: [{strategy: alternative_path, steps: [a]}]}\n",
+        4,
+        74,
+        "'a' is a for_each step, which cannot run in the place of another",
+    ),
+    Case(
+        "a set step as alternative",
+        "pipeline: p\nsteps:\n  - {id: a, set: {x: 1}}\n"
+        "  - {id: b, call: 'm:f', on_error: [{strategy: alternative_path, steps: [a]}]}\n",
+        4,
+        74,
+        "'a' is a set step; only call and run steps",
+    ),
+    Case(
+        "alternative that uses the failed step",
+        "pipeline: p\nsteps:\n  - {id: a, run: 'echo ${b}', when: false}\n"
+        "  - {id: b, call: 'm:f', on_error: [{strategy: alternative_path, steps: [a]}]}\n",
+        4,
+        74,
+        "step 'a' uses the output of 'b' and cannot run in its place",
+    ),
+    Case(
+        "unknown checkpoint",
+        "pipeline: p\nsteps:\n  - {id: a, run: ls, checkpoint: loaded}\n"
+        "  - {id: b, run: ls, on_error: [{strategy: rollback, checkpoint: loded}]}\n",
+        4,
+        66,
+        "no step makes a checkpoint 'loded' (did you mean 'loaded'?)",
+    ),
+    Case(
+        "its own checkpoint",
+        step("call: m:f", "checkpoint: c", "on_error: [{strategy: rollback, checkpoint: c}]"),
+        8,
+        49,
+        "is made when this very step has ended",
+    ),
     Case(
         "unknown field",
         step("call: m:f", "with: {a: '${first.row}'}"),

@@ -44,6 +44,36 @@ def loads(*steps: str, inputs: str = "{given: {default: 1}}", outputs: str = "{}
         pytest.param(["{id: a, run: \"echo '$${x}' $${HOME}\"}"], id="the shell's own"),
         pytest.param(["{id: a, call: 'm:f', timeout: null, needs: null}"], id="null is not set"),
         pytest.param(["{id: in_, call: 'm:f', with: {if: 1, class: 2}}"], id="words that are reserved elsewhere"),
+        pytest.param(
+            [
+                "{id: a, call: 'm:f', checkpoint: c}",
+                "{id: b, call: 'm:f', on_error: [{status: 500, strategy: rollback, checkpoint: c}, {strategy: skip}]}",
+            ],
+            id="back to a checkpoint",
+        ),
+        pytest.param(
+            [
+                "{id: a, run: 'echo ${given}'}",
+                "{id: b, call: 'm:f', on_error: [{strategy: alternative_path, steps: [a]}]}",
+            ],
+            id="an alternative that runs by itself, too",
+        ),
+        pytest.param(
+            [
+                "{id: a, call: 'm:f', on_error: [{strategy: alternative_path, steps: [b]}]}",
+                "{id: b, call: 'm:f', on_error: [{strategy: alternative_path, steps: [a]}]}",
+            ],
+            id="alternatives of each other",
+        ),
+        pytest.param(
+            [
+                "{id: a, run: 'echo ${row.x}', env: {Y: '${row.y}'}, when: false}",
+                "{id: b, call: 'm:f', for_each: [1], as: row, on_error: [{strategy: alternative_path, steps: [a]}]}",
+                "{id: c, call: 'm:f', for_each: [1], as: row, on_error: [{strategy: alternative_path, steps: [a]}]}",
+            ],
+            id="the loop variable in an alternative",
+        ),
+        pytest.param(["{id: a, call: 'm:f', on_error: [{strategy: skip, output: '$${x} {y}'}]}"], id="$$ in an output"),
     ],
 )  # fmt: skip
 def test_what_is_sound(steps: list[str]) -> None:
@@ -140,6 +170,80 @@ steps:
     with pytest.raises(PipelineFileError) as caught:
         Pipeline.loads(text, "p.yaml")
     assert [fault.line for fault in caught.value.faults] == [2, 4, 5, 6, 7]
+
+
+def loop_with(*alternatives: str) -> list[str]:
+    way = f"[{{strategy: alternative_path, steps: [{', '.join(alternatives)}]}}]"
+    return [f"{{id: loop, call: 'm:f', for_each: [1], as: row, on_error: {way}}}"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        pytest.param(
+            ["{id: a, run: 'echo ${row}'}", *loop_with("a")],
+            r"'row' is the loop variable of step 'loop' and known only there "
+            r"\(with `when: false` step 'a' would run as an alternative only, and know it\)",
+            id="it runs by itself",
+        ),
+        pytest.param(
+            [
+                "{id: a, run: 'echo ${row}', when: false}",
+                *loop_with("a"),
+                "{id: b, call: 'm:f', on_error: [{strategy: alternative_path, steps: [a]}]}",
+            ],
+            r"'row' is the loop variable of step 'loop' and known only there\n",
+            id="it stands in for another step, too",
+        ),
+        pytest.param(
+            ["{id: a, run: 'echo ${row}', when: false}", *loop_with("b"), "{id: b, run: ls, when: false}"],
+            r"'row' is the loop variable of step 'loop' and known only there\n",
+            id="it is no alternative",
+        ),
+    ],
+)
+def test_who_may_not_use_the_loop_variable_of_another(steps: list[str], message: str) -> None:
+    with pytest.raises(PipelineFileError, match=message):
+        loads(*steps)
+
+
+def test_an_alternative_whose_needs_wait_for_the_failed_step() -> None:
+    steps = (
+        "{id: a, call: 'm:f', on_error: [{strategy: alternative_path, steps: [c]}]}",
+        "{id: b, run: 'echo ${a}'}",
+        "{id: c, run: 'echo ${b}', when: false}",
+    )
+    with pytest.raises(PipelineFileError, match=r"wait for each other: a -> b -> a \(a step waits for what its altern"):
+        loads(*steps)
+
+
+def test_faults_of_rules_come_together_and_breed_no_others() -> None:
+    text = """\
+pipeline: p
+steps:
+  - {id: mirror, run: "echo ${row}", when: false}
+  - id: fetch
+    call: m:f
+    for_each: [1]
+    as: row
+    on_error:
+      - {category: netwrok, strategy: skip}
+      - {exeption: KeyError, strategy: skip, steps: [mirror]}
+      - {severity: low}
+      - load
+      - {message: x, strategy: alternative_path, steps: [miror, mirror]}
+      - {strategy: skip, output: null}
+"""
+    with pytest.raises(PipelineFileError) as caught:
+        Pipeline.loads(text, "p.yaml")
+    assert [(fault.line, fault.column, fault.message.split(":")[0][:40]) for fault in caught.value.faults] == [
+        (9, 20, "expected validation, execution, timeout,"),
+        (10, 10, "unknown key 'exeption'"),
+        (10, 46, "'steps' belongs to alternative_path, the"),
+        (11, 9, "a rule needs the key 'strategy'"),
+        (12, 9, "expected a mapping, got the text 'load'"),
+        (13, 58, "there is no step 'miror'"),
+    ]
 
 
 def test_very_many_faults_are_cut() -> None:

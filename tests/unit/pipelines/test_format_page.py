@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.pipelines.model import Defaults, InputSpec, Pipeline, Retry, Step
+from orchestrator.pipelines.definition import STRATEGIES
+from orchestrator.pipelines.model import Defaults, InputSpec, OnError, Pipeline, Retry, Step
 from orchestrator.pipelines.plan import make_plan
 from orchestrator.pipelines.schema import json_schema
 from orchestrator.pipelines.templates import compile_value
@@ -21,7 +22,7 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| .*\|$")
 
 #: The models, in the order of the tables.
-MODELS = [Pipeline, InputSpec, Step, Defaults, Retry]
+MODELS = [Pipeline, InputSpec, Step, Defaults, Retry, OnError]
 
 
 def tables() -> list[dict[str, tuple[str, str]]]:
@@ -55,15 +56,22 @@ def test_every_key_and_default_is_on_the_page(model: type[Any], table: dict[str,
     assert {key: default for key, (_, default) in table.items()} == {key: default_of(model, key) for key in keys}
 
 
+def words(schema: Any) -> list[str]:
+    """The words that a value may be, or the items of a list may be, where there are such words."""
+    return [*schema.get("enum", ()), *(word for choice in schema.get("anyOf", ()) for word in words(choice))]
+
+
 def test_the_words_of_a_key_are_on_the_page() -> None:
     for model, table in zip(MODELS, tables(), strict=True):
         schema = json_schema()
         properties = schema["properties"] if model is Pipeline else schema["definitions"][model.__name__]["properties"]
         for key, (type_, _) in table.items():
-            for word in properties[key].get("enum", []):
-                assert f"`{word}`" in type_
+            for word in words(properties[key]):
+                assert f"`{word}`" in (PAGE if key == "category" else type_)
     for category in json_schema()["definitions"]["Retry"]["properties"]["on"]["items"]["enum"]:
         assert f"`{category}`" in PAGE
+    for strategy in STRATEGIES:
+        assert f"**{strategy}**" in PAGE
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: text.split("\n")[0].removeprefix("pipeline: "))
@@ -82,6 +90,7 @@ def test_every_key_stands_in_an_example() -> None:
         for step in data["steps"]:
             used[Step] |= set(step)
             used[Retry] |= set(step.get("retry", {}))
+            used[OnError] |= {key for rule in step.get("on_error", ()) for key in rule}
     for model, table in zip(MODELS, tables(), strict=True):
         assert used[model] == set(table)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import PipelineError, PipelineFileError
-from orchestrator.pipelines.model import Defaults, InputSpec, Pipeline, Retry, Step
+from orchestrator.pipelines.model import Defaults, InputSpec, OnError, Pipeline, Retry, Step
 
 REPORT = """\
 pipeline: weather-report
@@ -128,6 +128,25 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
     max_leaves=8,
 )
+RULES = st.fixed_dictionaries(
+    {"status": st.integers(100, 599) | st.lists(st.integers(100, 599), min_size=1, max_size=2)},
+    optional={
+        "category": st.sampled_from(["network", ["user", "timeout"]]),
+        "severity": st.sampled_from(["low", ["high", "critical"]]),
+        "exception": st.sampled_from(["KeyError", ["requests.exceptions.Timeout"]]),
+        "message": st.text("xyz", min_size=1, max_size=3),
+    },
+).flatmap(
+    lambda matching: st.sampled_from(
+        [
+            {"strategy": "fail_fast"},
+            {"strategy": "skip", "output": [1, {"a": None}]},
+            {"strategy": "rollback"},
+            {"strategy": "retry", "max_attempts": 3, "initial_delay": "2s", "timeout": "1h"},
+            {"strategy": "manual_intervention", "instructions": "look", "timeout": 5},
+        ]
+    ).map(lambda way: {**matching, **way})
+)
 STEPS = st.fixed_dictionaries(
     {"call": st.just("m:f")},
     optional={
@@ -141,6 +160,8 @@ STEPS = st.fixed_dictionaries(
         "returns": st.sampled_from([["a"], {"a": "list"}]),
         "for_each": st.lists(PLAIN, max_size=3),
         "when": st.booleans(),
+        "important": st.booleans(),
+        "on_error": st.lists(RULES, min_size=1, max_size=3),
     },
 )
 
@@ -154,6 +175,64 @@ def test_canonical_comes_back_as_it_was(steps: list[dict[str, Any]], output: Any
     assert again == pipeline
     assert again.canonical() == canonical
     assert again.fingerprint == pipeline.fingerprint
+
+
+def test_rules_are_canonical_in_whatever_way_they_are_written() -> None:
+    text = """\
+pipeline: p
+steps:
+  - id: a
+    call: m:f
+    important: true
+    on_error:
+      - {category: network, strategy: retry_with_backoff, max_attempts: 3, initial_delay: 2s, severity: null}
+      - {status: [502, 503], exception: m.E, strategy: skip, output: []}
+"""
+    built = Step(
+        id="a",
+        call="m:f",
+        important=True,
+        on_error=[
+            OnError(
+                category=["network"],
+                strategy="retry_with_backoff",
+                max_attempts=3,
+                initial_delay=timedelta(seconds=2),
+            ),
+            {"status": (502, 503), "exception": ["m.E"], "strategy": "skip", "output": ()},
+        ],
+    )
+    step = Pipeline.loads(text).canonical()["steps"][0]
+    assert step == built.canonical()
+    assert step["important"] is True
+    assert step["on_error"] == [
+        {"category": ["network"], "strategy": "retry_with_backoff", "max_attempts": 3, "initial_delay": 2.0},
+        {"exception": ["m.E"], "status": [502, 503], "strategy": "skip", "output": []},
+    ]
+
+
+def test_what_is_not_said_about_errors_leaves_no_trace() -> None:
+    assert Pipeline.loads(REPORT).fingerprint == "3a1e6e04c1a14fd0"
+    step = Step(id="a", call="m:f", important=False, on_error=None)
+    assert step.canonical() == {"id": "a", "call": "m:f"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "<rule>: a rule needs the key 'strategy'"),
+        ({"strategy": "skip", "steps": ["a"]}, "steps: 'steps' belongs to alternative_path"),
+        (
+            {"strategy": "retry", "backoff_factor": 2},
+            "belongs to retry_with_backoff, the strategy of this rule is 'retry'",
+        ),
+        ({"strategy": "retry_with_backoff", "initial_delay": 90}, "is longer than max_delay"),
+        ({"strategy": "alternative_path", "steps": []}, "there is no step in this list"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_told_where_it_is_built(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(PipelineFileError, match=message):
+        OnError(**fields)
 
 
 def test_the_canonical_form_is_a_copy() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,21 @@ def test_every_field_counts() -> None:
     others = [call(name) for name in "abcde"]
     assert needs_of(*others, step)["z"] == set("abcde")
     assert needs_of(*others, {"id": "z", "run": ["x", "${a}", "${b}"]})["z"] == {"a", "b"}
+
+
+def test_a_step_needs_what_its_alternatives_need_but_not_these() -> None:
+    one: StepDef = call("z", on_error=[{"strategy": "alternative_path", "steps": ["m", "n"]}])
+    others = (call("m", "a", when=False), call("n", "b", needs=["z"]), call("a"), call("b"))
+    assert needs_of(*others, one)["z"] == needs_of(one, *others)["z"] == {"a", "b"}
+    assert needs_of(*others, one)["n"] == {"b", "z"}
+
+
+def test_the_needs_of_alternatives_count_as_edges() -> None:
+    way: list[Any] = [{"strategy": "alternative_path", "steps": ["m"]}]
+    firsts = [call(f"s{n}") for n in range(1001)]
+    alternative = call("m", needs=[step["id"] for step in firsts], when=False)
+    with pytest.raises(TooManyEdgesError):
+        needs_of(*firsts, alternative, *(call(f"z{n}", on_error=way) for n in range(1000)))
 
 
 def test_the_loop_variable_is_no_need() -> None:

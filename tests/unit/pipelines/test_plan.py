@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import PipelineFileError, TemplateError
-from orchestrator.failure import ONE_ATTEMPT, ErrorCategory, RetryConfig
+from orchestrator.failure import ONE_ATTEMPT, ErrorCategory, ErrorSeverity, RetryConfig
 from orchestrator.pipelines.model import Defaults, Pipeline, Retry, Step
-from orchestrator.pipelines.plan import CallSpec, Plan, Recorded, RunSpec, SetSpec, loop_items, make_plan
+from orchestrator.pipelines.plan import CallSpec, ErrorRule, Plan, Recorded, RunSpec, SetSpec, loop_items, make_plan
 
 
 def plan_of(*steps: Step, **fields: Any) -> Plan:
@@ -149,6 +149,69 @@ class TestRetry:
         assert (c.timeout_seconds, c.retry) == (None, ONE_ATTEMPT)
 
 
+class TestOnError:
+    def rules(self, *rules: dict[str, Any]) -> tuple[ErrorRule, ...]:
+        steps = [Step(id="a", call="m:f", on_error=rules), Step(id="b", run="ls", checkpoint="c", when=False)]
+        return plan_of(*steps).steps["a"].on_error
+
+    def test_without_it_there_is_none(self) -> None:
+        step = plan_of(Step(id="a", call="m:f")).steps["a"]
+        assert (step.on_error, step.important) == ((), False)
+        assert plan_of(Step(id="a", call="m:f", important=True)).steps["a"].important
+
+    def test_every_condition_arrives(self) -> None:
+        (rule,) = self.rules(
+            {
+                "category": ["network", "timeout"],
+                "severity": "high",
+                "exception": ["KeyError", "m.E"],
+                "status": 503,
+                "message": "busy",
+                "strategy": "fail_fast",
+            }
+        )
+        assert rule == ErrorRule(
+            categories=frozenset({ErrorCategory.NETWORK, ErrorCategory.TIMEOUT}),
+            severities=frozenset({ErrorSeverity.HIGH}),
+            exceptions=frozenset({"KeyError", "m.E"}),
+            statuses=frozenset({503}),
+            message="busy",
+            strategy="fail_fast",
+        )
+
+    def test_every_option_arrives(self) -> None:
+        skip, rollback, latest, manual, other = self.rules(
+            {"status": 500, "strategy": "skip", "output": {"rows": []}},
+            {"status": 500, "strategy": "rollback", "checkpoint": "c"},
+            {"status": 500, "strategy": "rollback"},
+            {"status": 500, "strategy": "manual_intervention", "instructions": "look", "timeout": "2d"},
+            {"status": 500, "strategy": "alternative_path", "steps": ["b"]},
+        )
+        assert (skip.strategy, skip.output, skip.retry) == ("skip", {"rows": []}, None)
+        assert (rollback.checkpoint, latest.checkpoint) == ("c", None)
+        assert (manual.instructions, manual.timeout) == ("look", 172_800.0)
+        assert other.steps == ("b",)
+        assert len({skip, rollback, latest, manual, other}) == 5
+
+    def test_retries_follow_a_config_that_covers_every_error(self) -> None:
+        every = frozenset(ErrorCategory)
+        plain, growing = self.rules(
+            {"status": 500, "strategy": "retry", "initial_delay": "2m", "jitter": 0.5, "timeout": 9},
+            {"strategy": "retry_with_backoff", "max_attempts": 7, "max_delay": 90, "backoff_factor": 3},
+        )
+        assert plain.retry == RetryConfig(3, 120.0, 60.0, 2.0, False, 0.5, every)
+        assert (plain.retry.get_delay(0), plain.retry.get_delay(5), plain.timeout) == (120.0, 120.0, 9.0)
+        assert growing.retry == RetryConfig(7, 1.0, 90.0, 3.0, True, 0.0, every)
+
+    def test_a_record_gives_the_same_rules(self) -> None:
+        rules = [{"category": "user", "strategy": "retry", "max_attempts": 2}, {"strategy": "skip", "output": [None]}]
+        pipeline = Pipeline(pipeline="p", steps=[Step(id="a", call="m:f", on_error=rules, important=True)])
+        plan, again = make_plan(pipeline), make_plan(Recorded(pipeline.canonical()))
+        assert again.steps["a"].on_error == plan.steps["a"].on_error
+        assert again.steps["a"].important
+        assert again.fingerprint == plan.fingerprint != plan_of(Step(id="a", call="m:f")).fingerprint
+
+
 class TestFingerprint:
     TEXT = "pipeline: p\nsteps:\n  - {id: a, call: 'm:f', with: {x: 1, y: 2}, timeout: 90s}\n  - {id: b, run: ls}\n"
 
@@ -191,7 +254,8 @@ def test_a_plan_is_checked_and_frozen() -> None:
 def test_a_record_is_planned_without_the_heavy_libraries() -> None:
     code = (
         "import sys; from orchestrator.pipelines.plan import Recorded, make_plan\n"
-        "step = {'id': 'a', 'call': 'm:f', 'with': {'x': [1]}, 'when': True}\n"
+        "step = {'id': 'a', 'call': 'm:f', 'with': {'x': [1]}, 'when': True,\n"
+        "        'on_error': [{'category': ['user'], 'strategy': 'retry'}]}\n"
         "make_plan(Recorded({'pipeline': 'p', 'steps': [step]}))\n"
         "print([name for name in ('pydantic', 'yaml', 'jinja2', 'asyncio') if name in sys.modules])"
     )

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.pipelines.definition import StepDef
-from orchestrator.pipelines.model import Defaults, InputSpec, Pipeline, Retry, Step
+from orchestrator.pipelines.definition import STRATEGIES, ErrorRuleDef, StepDef
+from orchestrator.pipelines.error_rules import OPTIONS, REQUIRED
+from orchestrator.pipelines.model import Defaults, InputSpec, OnError, Pipeline, Retry, Step
 from orchestrator.pipelines.schema import json_schema
 
 DRAFT_7 = {
@@ -47,12 +48,13 @@ def test_nothing_stands_beside_a_reference() -> None:
 
 def test_every_key_of_the_model_is_there_and_described() -> None:
     schema = json_schema()
-    for model in (Pipeline, Step, InputSpec, Retry, Defaults):
+    for model in (Pipeline, Step, InputSpec, Retry, Defaults, OnError):
         properties = schema["properties"] if model is Pipeline else schema["definitions"][model.__name__]["properties"]
         keys = {info.serialization_alias or name for name, info in model.model_fields.items()}
         assert set(properties) == keys
         assert all(part.get("description") for part in properties.values())
     assert set(schema["definitions"]["Step"]["properties"]) == set(StepDef.__annotations__)
+    assert set(schema["definitions"]["OnError"]["properties"]) == set(ErrorRuleDef.__annotations__)
 
 
 def test_null_is_not_offered() -> None:
@@ -65,3 +67,25 @@ def test_a_step_is_of_one_kind() -> None:
     step = json_schema()["definitions"]["Step"]
     assert step["oneOf"] == [{"required": ["call"]}, {"required": ["run"]}, {"required": ["set"]}]
     assert step["dependencies"]["as"] == ["for_each"]
+
+
+def holds(schema: dict[str, Any], rule: dict[str, Any]) -> bool:
+    """Whether a rule fulfils the part of a schema that relates its keys: enough of draft 7 for `OnError`."""
+    return (
+        all(key in rule for key in schema.get("required", ()))
+        and all(rule[key] in part["enum"] for key, part in schema.get("properties", {}).items() if "enum" in part)
+        and all(holds(part, rule) for key, part in schema.get("dependencies", {}).items() if key in rule)
+        and ("anyOf" not in schema or any(holds(part, rule) for part in schema["anyOf"]))
+    )
+
+
+def test_an_option_stands_with_its_strategy() -> None:
+    schema = json_schema()["definitions"]["OnError"]
+    assert schema["properties"]["strategy"]["enum"] == list(STRATEGIES)
+    assert schema["required"] == ["strategy"]
+    for strategy in STRATEGIES:
+        needed = {REQUIRED[strategy]: 0} if strategy in REQUIRED else {}
+        assert holds(schema, {"strategy": strategy, **needed})
+        assert holds(schema, {"strategy": strategy}) == (not needed)
+        for option, allowed in OPTIONS.items():
+            assert holds(schema, {"strategy": strategy, option: 0, **needed}) == (strategy in allowed)

@@ -1,0 +1,57 @@
+"""`retry` and `on_error` of a definition, as the engine reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from orchestrator.failure import ONE_ATTEMPT, RETRIED_BY_DEFAULT, ErrorCategory, ErrorSeverity, RetryConfig
+from orchestrator.pipelines.definition import DefaultsDef, ErrorRuleDef, RetryDef, StepDef
+from orchestrator.pipelines.error_rules import RETRIES
+from orchestrator.pipelines.specs import ErrorRule
+
+#: Keys of the format that RetryConfig has as well.
+_SHARED = ("max_attempts", "initial_delay", "max_delay", "backoff_factor", "exponential_backoff", "jitter")
+
+
+def retry_of(step: StepDef, defaults: DefaultsDef) -> RetryConfig:
+    """The step's own keys over those of the defaults; one attempt where neither says anything."""
+    if "retry" not in step and "retry" not in defaults:
+        return ONE_ATTEMPT
+    keys = cast(RetryDef, {**defaults.get("retry", {}), **step.get("retry", {})})
+    categories = frozenset(map(ErrorCategory, keys["on"])) if "on" in keys else RETRIED_BY_DEFAULT
+    return RetryConfig(**_shared(keys), retry_on_categories=categories)
+
+
+def _shared(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: keys[key] for key in _SHARED if key in keys}
+
+
+def error_rules_of(step: StepDef) -> tuple[ErrorRule, ...]:
+    """The rules of a step, in their order."""
+    return tuple([_error_rule(rule) for rule in step["on_error"]]) if "on_error" in step else ()
+
+
+def _error_rule(rule: ErrorRuleDef) -> ErrorRule:
+    return ErrorRule(
+        categories=frozenset(map(ErrorCategory, rule.get("category", ()))),
+        severities=frozenset(map(ErrorSeverity, rule.get("severity", ()))),
+        exceptions=frozenset(rule.get("exception", ())),
+        statuses=frozenset(rule.get("status", ())),
+        message=rule.get("message", ""),
+        strategy=rule["strategy"],
+        retry=_retry_of_rule(rule),
+        output=rule.get("output"),
+        checkpoint=rule.get("checkpoint"),
+        steps=tuple(rule.get("steps", ())),
+        instructions=rule.get("instructions", ""),
+        timeout=rule.get("timeout"),
+    )
+
+
+def _retry_of_rule(rule: ErrorRuleDef) -> RetryConfig | None:
+    """Every category is covered: the rule has chosen the error. `retry` waits the same time each time."""
+    if rule["strategy"] not in RETRIES:
+        return None
+    grows = rule["strategy"] == "retry_with_backoff"
+    return RetryConfig(**_shared(rule), exponential_backoff=grows, retry_on_categories=frozenset(ErrorCategory))
