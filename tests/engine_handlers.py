@@ -153,3 +153,46 @@ async def staggered(left: int) -> int:
     for _ in range(left % 7):
         await asyncio.sleep(0)
     return left
+
+
+class Busy(Exception):
+    """What a service says that is asked too often."""
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after, self.status_code = retry_after, 429
+        super().__init__("too many requests")
+
+
+def busy(seconds: float) -> int:
+    attempt = witness()
+    if attempt == 1:
+        raise Busy(seconds)
+    return attempt
+
+
+def append(name: str) -> str:
+    """What `name` says, and in which generation of its step."""
+    witness(name)
+    return f"{name} of {_generation()}"
+
+
+def _generation() -> int:
+    info = current_attempt()
+    assert info is not None
+    return info.generation
+
+
+def fail_in_generations(generations: int) -> int:
+    """Fails in the first generations of its step."""
+    witness()
+    if _generation() <= generations:
+        raise ValueError(f"generation {_generation()}")
+    return _generation()
+
+
+async def wait_in_first_generation() -> int:
+    """Does not end by itself in the first generation."""
+    witness()
+    if _generation() == 1:
+        await asyncio.Event().wait()
+    return _generation()

@@ -16,8 +16,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import HandlerNotFoundError, OrchestratorError
-from orchestrator.execution.engine import ExecutionResult, NoteSubscriber, StateGraphEngine, require_known
+from orchestrator.execution.driver import Attempt
+from orchestrator.execution.engine import (
+    EngineParts,
+    ExecutionResult,
+    NoteSubscriber,
+    StateGraphEngine,
+    post_answer,
+    require_known,
+)
 from orchestrator.execution.integration import Subscriber
+from orchestrator.execution.progress import ProgressTrackerProtocol
+from orchestrator.execution.recovery import RecoveryManager
 from orchestrator.journal.codec import Encoded, decode
 from orchestrator.journal.events import Entry
 from orchestrator.journal.fold import ExecutionRecord
@@ -48,6 +58,8 @@ class _Lent:
 class Orchestrator:
     """Runs pipelines and shows what became of them. Use it as a `with` block, or call `close`.
 
+    `progress` is told of every execution, `recovery` is asked what follows when an attempt of a step failed.
+
     `store` is a path, a URL (`sqlite:PATH`, `memory:`) or an open Store; by default `.orchestrator/journal.db` in the
     working folder. `durability` is `disk` (each result is on the disk before the next step starts), `process`
     (survives the death of the process, not of the machine) or `none` (kept in memory). Raises StoreError where the
@@ -63,6 +75,8 @@ class Orchestrator:
         capture_prints: bool = False,
         on_event: Iterable[Subscriber] = (),
         on_note: Iterable[NoteSubscriber] = (),
+        progress: ProgressTrackerProtocol | None = None,
+        recovery: RecoveryManager | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self._owns_store = store is None or isinstance(store, str | Path)
@@ -74,6 +88,7 @@ class Orchestrator:
         self._capture_prints = capture_prints
         self._on_event: Sequence[Subscriber] = tuple(on_event)
         self._on_note: Sequence[NoteSubscriber] = tuple(on_note)
+        self._progress, self._recovery = progress, recovery
         self._lent: dict[asyncio.AbstractEventLoop, _Lent] = {}
         self._lock = threading.Lock()
         self._owner = this_owner(self.clock)
@@ -101,12 +116,11 @@ class Orchestrator:
         execution_id: str | None = None,
     ) -> ExecutionResult:
         """`run` for code on an event loop."""
-        from orchestrator.pipelines.model import Pipeline, bind_inputs
+        from orchestrator.pipelines.model import Pipeline
 
         definition = Pipeline.load(Path(pipeline)) if isinstance(pipeline, str | Path) else pipeline
         validate(definition)
-        bound = bind_inputs(definition, inputs or {}, base_dir=definition.base_dir, working_dir=Path.cwd())
-        return await self._with_engine(lambda engine: engine.execute(definition, bound, execution_id))
+        return await self._with_engine(lambda engine: engine.execute(definition, inputs, execution_id))
 
     def resume(self, execution_id: str) -> ExecutionResult:
         """Go on with an execution that was interrupted or whose process died; gives the result where it completed."""
@@ -123,6 +137,15 @@ class Orchestrator:
     async def aretry(self, execution_id: str, step: str | None = None) -> ExecutionResult:
         """`retry` for code on an event loop."""
         return await self._with_engine(lambda engine: engine.retry(execution_id, step))
+
+    def answer(self, execution_id: str, step: str, decision: str, value: Any = None, by: str | None = None) -> None:
+        """Answer a step that waits for a person: `retry` it, `skip` it with this value, or `abort` it.
+
+        The answer is kept. An execution that runs takes it within about a second, one that is paused when it is
+        resumed. Raises UnknownExecutionError, and InputError where the step does not wait.
+        """
+        require_known(self.store, execution_id)
+        post_answer(self.store, execution_id, step, decision, value, by)
 
     def interrupt(self) -> None:
         """Pause what runs: nothing new starts, what runs gets ten seconds. May be called from any thread."""
@@ -158,17 +181,12 @@ class Orchestrator:
             capture_prints=self._capture_prints,
             mark_environment=self._capture_prints,
         )
-        engine = StateGraphEngine(
-            self.store,
-            runner,
-            KINDS,
-            self._owner,
-            clock=self.clock,
-            subscribers=self._on_event,
-            note_subscribers=self._on_note,
-            on_takeover=_end_children,
-            on_reopen=_import_handlers,
-        )
+        parts = EngineParts(self.store, runner, KINDS, self._owner, _end_children, _import_handlers)
+        engine = StateGraphEngine(parts, clock=self.clock, subscribers=self._on_event, note_subscribers=self._on_note)
+        if self._progress is not None:
+            engine.set_progress_tracker(self._progress)
+        if self._recovery is not None:
+            engine.set_recovery_manager(self._recovery)
         return _Lent(engine, runner)
 
     # -- looking -----------------------------------------------------------------------------------------------------
@@ -206,6 +224,39 @@ class Orchestrator:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+class _RunnerAtNeed:
+    """A runner that is made at the first attempt and again after it was closed: for an engine of many loops."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._runner: LocalRunner | None = None
+
+    async def invoke(self, attempt: Attempt) -> Any:
+        """Run the attempt's work and give its value."""
+        if self._runner is None:
+            self._runner = LocalRunner(self._owner.token)
+        return await self._runner.invoke(attempt)
+
+    def interrupt(self) -> None:
+        """Ask everything that runs in processes to end."""
+        if self._runner is not None:
+            self._runner.interrupt()
+
+    async def close(self) -> None:
+        """End whatever is left."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.close()
+
+
+def engine_parts() -> EngineParts:
+    """What an engine takes that was given nothing: the default store, a runner for this machine."""
+    clock = SystemClock()
+    owner = this_owner(clock)
+    store = open_store(None, durability="disk", clock=clock)
+    return EngineParts(store, _RunnerAtNeed(owner), KINDS, owner, _end_children, _import_handlers)
 
 
 def _run_to_end(make: Callable[[], Coroutine[Any, Any, ExecutionResult]]) -> ExecutionResult:

@@ -219,3 +219,24 @@ def test_sunspot_table_is_tidied_and_packed(copy_example: CopyExample) -> None:
     image = ElementTree.parse(folder / "out/periods.svg")
     dots = [node for node in image.iter() if node.get("class") == "dot reactive tooltip-trigger"]
     assert len(dots) == 7
+
+
+# ---------------------------------------------------------------- by hand
+
+
+def test_steps_by_hand(copy_example: CopyExample) -> None:
+    copy_example("penguins")
+    folder = copy_example("by_hand")
+    done = subprocess.run([sys.executable, "penguins.py"], cwd=folder, capture_output=True, text=True, check=True)
+    *told, means, progress = done.stdout.splitlines()
+    with (EXAMPLES / "penguins/data/penguins.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if "NA" not in row.values() and all(row.values())]
+    wanted = {
+        species: round(float(np.mean([float(r["body_mass_g"]) for r in rows if r["species"] == species])), 1)
+        for species in ("Adelie", "Chinstrap", "Gentoo")
+    }
+    assert means == str(wanted)
+    assert '"completed_steps": 5' in progress
+    assert [int(line.split()[0]) for line in told] == list(range(1, len(told) + 1))
+    assert any("step_retrying" in line for line in told)
+    assert any("checkpoint_restored" in line for line in told)

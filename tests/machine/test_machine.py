@@ -58,8 +58,11 @@ class Journey(RuleBasedStateMachine):
         self.machine = Machine(self.nodes, self.windows)
         self.todo: dict[str, Instruction] = {}
         self.over = False
+        self.asked: set[str] = set()
+        self.touched: dict[str, int] = {}
         self.epoch = 0
         self.claim()
+        self.remember()
 
     def claim(self) -> None:
         self.epoch += 1
@@ -68,6 +71,8 @@ class Journey(RuleBasedStateMachine):
 
     def happen(self, event: ev.Event) -> None:
         self.journal.append(event)
+        if key := getattr(event, "key", None):
+            self.touched[key] = len(self.journal)
         for instruction in self.machine.apply(event):
             self.take(instruction)
 
@@ -118,6 +123,67 @@ class Journey(RuleBasedStateMachine):
             self.failed.add(key)
             self.happen(ev.StepFailed(key, generation, 1, {}))
 
+    @precondition(going)
+    @rule(data=st.data())
+    def ask(self, data: st.DataObject) -> None:
+        """A step fails, and a person is asked."""
+        instruction = self.pick(data)
+        if isinstance(instruction, Execute) and instruction.key not in self.loops:
+            del self.todo[instruction.key]
+            self.asked.add(instruction.key)
+            self.happen(ev.StepStarted(instruction.key, instruction.generation, 1))
+            self.happen(ev.InterventionRequested(instruction.key, instruction.generation, 1, {}, "do it"))
+
+    @precondition(lambda self: not self.over and self.asked)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        key = StepKey(data.draw(st.sampled_from(sorted(self.asked))))
+        self.asked.discard(key)
+        self.happen(ev.InterventionAnswered(key, self.machine._find(key).generation, "retry"))
+        assert key in self.todo
+
+    @rule()
+    def remember(self) -> None:
+        self.checkpoint = (len(self.journal), set(self.ended), set(self.expanded))
+
+    @precondition(lambda self: not self.over and not self.failed and len(self.journal) > self.checkpoint[0])
+    @rule()
+    def restore(self) -> None:
+        """Back to the checkpoint: what has changed since begins anew, in a generation that no late result has."""
+        position, ended, expanded = self.checkpoint
+        changed = {key for key, at in self.touched.items() if at > position}
+        kept = {key for key in changed & expanded if key in self.loops}
+        redone = {key for key in changed if "[" not in key and key not in kept}
+        # What a step says to a person, or a person to it, begins anew with the step.
+        items = {key for key in changed if "[" in key and key.split("[")[0] in expanded}
+        keys = sorted(redone | kept | items)
+        old = {key: self.machine._find(StepKey(key)).generation for key in keys}
+        gone = {key for key in self.ended | self.asked if "[" in key and key.split("[")[0] in redone}
+        self.ended = (self.ended - redone - kept - items - gone) | (kept & ended)
+        self.asked -= redone | items | gone
+        self.expanded -= redone
+        for key in [*self.todo]:
+            base = key.split("[")[0]
+            items_of = {f"{key}[{i}]" for i in range(self.loops[key][0])} if isinstance(self.todo[key], Join) else set()
+            if key in keys or base in redone | kept or not self.nodes[base].needs | items_of <= self.ended:
+                del self.todo[key]
+        before, self.todo = self.todo, {}
+        event = ev.ExecutionRestored("c", position, tuple(map(StepKey, keys)), expanded=tuple(map(StepKey, kept)))
+        self.happen(event)
+        # What goes on is named again, but for items of a loop whose window is taken by others now.
+        for key in before.keys() - self.todo.keys():
+            loop = key.split("[")[0]
+            taken = sum(other.startswith(f"{loop}[") for other in {*self.todo, *self.asked})
+            assert "[" in key and taken >= self.windows[loop], f"{key} was not named again"
+        assert all(self.todo[key] == instruction for key, instruction in before.items() if key in self.todo)
+        for key in redone | items:
+            if (instruction := self.todo.get(key)) is not None:
+                assert isinstance(instruction, Execute)
+                assert instruction.generation == old[key] + 1
+                late = ev.StepSucceeded(StepKey(key), old[key], 1, NULL)
+                with pytest.raises(IllegalMoveError):
+                    self.machine.check(late)
+
     @rule()
     def crash(self) -> None:
         """The engine dies: a new machine takes in the journal and is claimed."""
@@ -149,12 +215,12 @@ class Journey(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_stuck(self) -> None:
-        if hasattr(self, "machine") and not self.failed and not self.todo:
+        if hasattr(self, "machine") and not self.failed and not self.todo and not self.asked:
             assert self.over, "nothing is outstanding, and the execution has not ended"
 
 
 Journey.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow], deadline=None
+    max_examples=250, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow], deadline=None
 )
 TestJourney = Journey.TestCase
 

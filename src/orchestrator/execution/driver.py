@@ -66,7 +66,10 @@ Prepared: TypeAlias = Work | Assign
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one step, as a runner sees it. `emit` takes notes from any thread and never blocks."""
+    """One try of one step, as a runner sees it. `emit` takes notes from any thread and never blocks.
+
+    `writes` are the GLOBAL variables that its handler set: they are recorded with its success, or not at all.
+    """
 
     execution_id: ExecutionId
     pipeline_id: str
@@ -77,6 +80,7 @@ class Attempt:
     timeout_seconds: float | None
     base_dir: str
     emit: Callable[[Note], None] = field(compare=False, repr=False)
+    writes: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def idempotency_key(self) -> str:
@@ -142,7 +146,19 @@ class Keep:
     value: Any
 
 
-Request: TypeAlias = Record | Invoke | Wait | Keep
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Set the execution back to this checkpoint (None: the latest) on behalf of this step, and record `events` with it.
+
+    Answered with the reason why that cannot be; where it can, the step that asked is over and is not answered.
+    """
+
+    key: StepKey
+    checkpoint: str | None
+    events: tuple[Event, ...]
+
+
+Request: TypeAlias = Record | Invoke | Wait | Keep | Rollback
 #: A deciding generator that ends with a T.
 Deed: TypeAlias = Generator[Request, Any, T]
 

@@ -9,19 +9,21 @@ that a step started, ended, was skipped or failed. Work per event does not depen
 
 A loop step is RUNNING from its expansion on; each item is a step of its own, and when the last has ended the machine
 asks for the join, which ends the loop step. After a failure nothing new is started (`Fail` is said once, and whoever
-drives lets finish what runs).
+drives lets finish what runs). A step that waits for a person is not handed out until the answer came. A restore brings
+steps back to PENDING in a new generation; what belongs to an older one is refused. What a step's recovery runs under
+keys of its own (`fetch/mirror`) is the step's business, and passes by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from orchestrator.errors import IllegalMoveError
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Event
-from orchestrator.journal.fold import item_key, split_item_key
+from orchestrator.journal.fold import ENDED_WELL, is_part, item_key, split_item_key
 from orchestrator.status import EXECUTION_MOVES, STEP_MOVES, ExecutionStatus, StepStatus, check_move
 from orchestrator.types import StepKey
 
@@ -68,8 +70,6 @@ class Fail:
 
 Instruction: TypeAlias = Execute | Join | Complete | Fail
 
-_ENDED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
-
 
 @dataclass(slots=True)
 class _Step:
@@ -96,9 +96,13 @@ class Machine:
     windows: Mapping[str, int] = field(default_factory=dict)
     status: ExecutionStatus = ExecutionStatus.PENDING
     failed: list[StepKey] = field(default_factory=list)
+    #: Steps that wait for a person, in the order in which they asked.
+    waiting: dict[StepKey, None] = field(default_factory=dict)
     _renewed: dict[StepKey, None] = field(default_factory=dict)
     _steps: dict[str, _Step] = field(init=False)
     _loops: dict[str, _Loop] = field(default_factory=dict)
+    #: Loop -> the highest generation that an item of it had before the loop itself began anew.
+    _past_items: dict[str, int] = field(default_factory=dict)
     _remaining: int = field(init=False)
     _story: list[str] = field(default_factory=list)
 
@@ -114,20 +118,32 @@ class Machine:
                 return []
             case ev.StepSucceeded(key=key, generation=generation) | ev.StepSkipped(key=key, generation=generation):
                 ended = StepStatus.COMPLETED if isinstance(event, ev.StepSucceeded) else StepStatus.SKIPPED
-                self._move(key, generation, ended)
+                if not self._move(key, generation, ended):
+                    return []
                 return list(self._after_item(key) if key not in self._steps else self._after_step(key))
             case ev.StepFailed(key=key, generation=generation):
-                self._move(key, generation, StepStatus.FAILED)
+                if not self._move(key, generation, StepStatus.FAILED):
+                    return []
                 self.failed.append(key)
                 return [Fail(key)] if len(self.failed) == 1 else []
             case ev.LoopExpanded(key=key, generation=generation, items=items):
                 self._move(key, generation, StepStatus.RUNNING)
-                self._loops[key] = _Loop([_Step() for _ in items], self.windows.get(key) or len(items))
+                first = self._past_items.get(key, 0) + 1
+                made = [_Step(generation=first) for _ in items]
+                self._loops[key] = _Loop(made, self.windows.get(key) or len(items))
                 return list(self._fill(StepKey(key)))
+            case ev.InterventionRequested(key=key):
+                self.waiting[key] = None
+            case ev.InterventionAnswered(key=key, generation=generation):
+                self.waiting.pop(key, None)
+                return [Execute(key, generation)] if not self.failed else []
             case ev.ExecutionRetried(keys=keys):
                 for key in keys:
                     self._renew(key)
                 return []
+            case ev.ExecutionRestored(keys=keys, expanded=expanded):
+                self._restore(keys, expanded)
+                return list(self.outstanding())
             case ev.ExecutionClaimed():
                 self._become(ExecutionStatus.RUNNING)
                 return list(self.outstanding())
@@ -137,6 +153,8 @@ class Machine:
                 self._become(ExecutionStatus.COMPLETED)
             case ev.ExecutionFailed():
                 self._become(ExecutionStatus.FAILED)
+            case ev.ExecutionCancelled():
+                self._become(ExecutionStatus.CANCELLED)
         return []
 
     def outstanding(self) -> Iterator[Instruction]:
@@ -148,7 +166,7 @@ class Machine:
             yield Complete()
         else:
             for key, step in self._steps.items():
-                if step.status in _ENDED_WELL or step.unmet:
+                if step.status in ENDED_WELL or step.unmet or key in self.waiting:
                     continue
                 if loop := self._loops.get(key):
                     loop.next = 0
@@ -158,7 +176,7 @@ class Machine:
 
     def has_ended(self, key: StepKey) -> bool:
         """Whether a step completed or was skipped, so that nothing of it will run again."""
-        return self._find(key).status in _ENDED_WELL
+        return self._find(key).status in ENDED_WELL
 
     def check(self, event: Event) -> None:
         """Raise IllegalMoveError for an outcome that comes too late: the step has ended, or is of a new generation."""
@@ -169,8 +187,10 @@ class Machine:
                 | ev.StepSkipped(key=key, generation=generation)
                 | ev.StepFailed(key=key, generation=generation)
             ):
+                if is_part(key):
+                    return
                 step = self._find(key)
-                if step.generation != generation or step.status in _ENDED_WELL or step.status is StepStatus.FAILED:
+                if step.generation != generation or step.status in ENDED_WELL or step.status is StepStatus.FAILED:
                     raise IllegalMoveError(
                         f"step {key} (generation {generation})", str(step.status), type(event).__name__
                     )
@@ -179,16 +199,16 @@ class Machine:
         """Raise AssertionError where the invariants do not hold; for tests."""
         for key, node in self.nodes.items():
             step = self._steps[key]
-            met = sum(self._steps[need].status in _ENDED_WELL for need in node.needs)
+            met = sum(self._steps[need].status in ENDED_WELL for need in node.needs)
             assert step.unmet == len(node.needs) - met, (
                 f"{key}: {step.unmet} unmet needs, {met} of {len(node.needs)} met"
             )
             assert not step.unmet or step.status is StepStatus.PENDING, (
                 f"{key} is {step.status} before its needs are met"
             )
-        assert self._remaining == sum(s.status not in _ENDED_WELL for s in self._steps.values())
+        assert self._remaining == sum(s.status not in ENDED_WELL for s in self._steps.values())
         for key, loop in self._loops.items():
-            assert loop.done == sum(item.status in _ENDED_WELL for item in loop.items), (
+            assert loop.done == sum(item.status in ENDED_WELL for item in loop.items), (
                 f"{key}: items are counted wrongly"
             )
         if self.status is ExecutionStatus.COMPLETED:
@@ -205,7 +225,14 @@ class Machine:
             raise IllegalMoveError(f"step {key}", "unknown", "anything", self._told())
         return self._loops[found[0]].items[found[1]]
 
-    def _move(self, key: StepKey, generation: int, new: StepStatus) -> None:
+    def _is_item(self, key: StepKey) -> bool:
+        found = split_item_key(key)
+        return found is not None and found[0] in self._loops
+
+    def _move(self, key: StepKey, generation: int, new: StepStatus) -> bool:
+        """Bring a step to a status; False for what is no step of the graph."""
+        if is_part(key):
+            return False
         step = self._find(key)
         self._tell(f"{key}: {step.status} -> {new}")
         if step.generation != generation:
@@ -213,7 +240,7 @@ class Machine:
                 f"step {key}", f"generation {step.generation}", f"an event of {generation}", self._told()
             )
         if step.status is new is StepStatus.RUNNING:  # a further attempt
-            return
+            return True
         try:
             check_move(STEP_MOVES, step.status, new, f"step {key}")
         except IllegalMoveError as exc:
@@ -221,6 +248,7 @@ class Machine:
         step.status = new
         if new is not StepStatus.RUNNING:
             self._renewed.pop(key, None)
+        return True
 
     def _become(self, new: ExecutionStatus) -> None:
         self._tell(f"execution: {self.status} -> {new}")
@@ -239,6 +267,32 @@ class Machine:
         step.status, step.generation = StepStatus.PENDING, step.generation + 1
         self.failed.remove(key)
         self._renewed[key] = None
+
+    def _restore(self, keys: Sequence[StepKey], expanded: Sequence[StepKey]) -> None:
+        """Bring these steps back in a new generation, and count everything afresh."""
+        self._tell(f"restored: {', '.join(keys)}")
+        for key in keys:
+            if key not in expanded and (loop := self._loops.pop(key, None)):
+                past = max((item.generation for item in loop.items), default=0)
+                self._past_items[key] = max(past, self._past_items.get(key, 0))
+        for key in keys:
+            if not is_part(key) and (key in self._steps or self._is_item(key)):
+                step = self._find(key)
+                step.status = StepStatus.RUNNING if key in expanded else StepStatus.PENDING
+                step.generation += 1
+        renewed = set(keys)
+        self.failed[:] = [key for key in self.failed if key not in renewed]
+        for key in [*self.waiting]:
+            if key in renewed or not (key in self._steps or self._is_item(key)):
+                del self.waiting[key]
+        self._count()
+
+    def _count(self) -> None:
+        for key, node in self.nodes.items():
+            self._steps[key].unmet = sum(self._steps[need].status not in ENDED_WELL for need in node.needs)
+        self._remaining = sum(step.status not in ENDED_WELL for step in self._steps.values())
+        for loop in self._loops.values():
+            loop.next, loop.done = 0, sum(item.status in ENDED_WELL for item in loop.items)
 
     def _after_step(self, key: StepKey) -> Iterator[Instruction]:
         self._remaining -= 1
@@ -268,9 +322,10 @@ class Machine:
         while places and loop.next < len(loop.items):
             index, item = loop.next, loop.items[loop.next]
             loop.next += 1
-            if item.status not in _ENDED_WELL:
-                places -= 1
-                yield Execute(item_key(key, index), item.generation)
+            if item.status not in ENDED_WELL:
+                places -= 1  # one that waits for a person keeps its place
+                if item_key(key, index) not in self.waiting:
+                    yield Execute(item_key(key, index), item.generation)
 
     def _tell(self, line: str) -> None:
         self._story.append(line)

@@ -84,8 +84,9 @@ class CheckpointCreated:
 class ExecutionRestored:
     """The execution was set back to a checkpoint, which stands at `position`: history stays, what differs is new.
 
-    `keys` are the steps that get a new generation, `writes` and `deleted` the GLOBAL variables that differ. `cause` is
-    the step whose recovery asked for it, where one did.
+    `keys` are the steps that get a new generation; of the loops among them, those in `expanded` keep their items, and
+    of these only the items in `keys` begin anew. `writes` and `deleted` are the GLOBAL variables that differ. `cause`
+    is the step whose recovery asked for it, where one did.
     """
 
     checkpoint: str
@@ -94,6 +95,7 @@ class ExecutionRestored:
     writes: tuple[tuple[str, Encoded], ...] = ()
     deleted: tuple[str, ...] = ()
     cause: StepKey | None = None
+    expanded: tuple[StepKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ show any journal, also one that stopped half-way. The step of a loop stands as f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -21,8 +20,8 @@ from orchestrator.types import ExecutionId, StepKey
 #: Variables and their new values, as events carry them.
 Writes: TypeAlias = tuple[tuple[str, Encoded], ...]
 
-_ENDED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
-_ITEM = re.compile(r"(.+)\[(\d+)\]\Z")
+#: What depends on a step goes on after these.
+ENDED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 def item_key(loop: StepKey, index: int) -> StepKey:
@@ -42,10 +41,10 @@ def is_part(key: StepKey) -> bool:
 
 def split_item_key(key: StepKey) -> tuple[StepKey, int] | None:
     """The loop and the index of an item's key; None for the key of a plain step."""
-    if not key.endswith("]"):
+    if key[-1:] != "]":
         return None
-    found = _ITEM.match(key)
-    return (StepKey(found[1]), int(found[2])) if found else None
+    loop, _, index = key[:-1].rpartition("[")
+    return (StepKey(loop), int(index)) if loop and index.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,8 @@ class StepRecord:
     #: The recovery plan that was chosen when the attempts were over (RecoveryPlan.to_dict); None where none was.
     plan: Mapping[str, Any] | None = None
     intervention: Intervention | None = None
+    #: Attempts that were used up before a rollback: a budget that no restore gives back.
+    spent: int = 0
     #: Of this generation; kept for the story of an error also when a later attempt succeeded.
     failures: list[FailedAttempt] | None = None
 
@@ -105,8 +106,8 @@ class StepRecord:
 
     @property
     def failed_attempts(self) -> int:
-        """How many attempts of this generation failed."""
-        return self.failures[-1].attempt if self.failures else 0
+        """How many attempts failed, those before a rollback included."""
+        return self.failures[-1].attempt if self.failures else self.spent
 
     def _fail(self, failure: FailedAttempt) -> None:
         if self.failures is None:
@@ -201,11 +202,11 @@ class ExecutionRecord:
                 self._apply_recovery(event, at)
             case ev.VariablesChanged(writes=writes, deleted=deleted, source=source):
                 self._change_variables(writes, deleted, StepKey(source or ""))
-            case ev.ExecutionRestored(checkpoint=checkpoint, keys=keys, writes=writes, deleted=deleted, cause=cause):
+            case ev.ExecutionRestored(checkpoint=checkpoint, keys=keys, expanded=expanded, cause=cause):
                 if cause is not None:
                     self.rollbacks[cause] = self.rollbacks.get(cause, 0) + 1
-                self._change_variables(writes, deleted, StepKey(f"restore:{checkpoint}"))
-                self._renew(keys)
+                self._change_variables(event.writes, event.deleted, StepKey(f"restore:{checkpoint}"))
+                self._renew(keys, expanded)
             case _:
                 self._apply_life(event, at)
 
@@ -231,26 +232,29 @@ class ExecutionRecord:
         for name in deleted:
             self.variables.pop(name, None)
 
-    def _renew(self, keys: tuple[StepKey, ...]) -> None:
+    def _renew(self, keys: tuple[StepKey, ...], expanded: tuple[StepKey, ...]) -> None:
         """Begin a new generation of these steps: nothing is known of it yet. Items go with their loop."""
         renewed = set(keys)
         for key in [*self.steps]:
             owner = StepKey(key.partition("/")[0])
             found = split_item_key(owner)
-            if key not in renewed and (owner in renewed or (found is not None and found[0] in renewed)):
+            gone = found is not None and found[0] in renewed and found[0] not in expanded
+            if key not in renewed and (owner in renewed or gone):
                 del self.steps[key]
         for key in keys:
-            self.steps[key] = StepRecord(key, generation=self.step(key).generation + 1)
+            old = self.step(key)
+            new = self.steps[key] = StepRecord(key, generation=old.generation + 1, spent=old.failed_attempts)
+            if key in expanded:
+                new.status, new.started_at, new.items = StepStatus.RUNNING, old.started_at, old.items
         self._count()
 
     def _count(self) -> None:
         """The counts, afresh."""
         self.steps_done = self.steps_failed = 0
         for step in self.steps.values():
-            if step.items is not None:
-                step.items_done = step.items_failed = 0
-        for key, step in self.steps.items():
-            ended, failed = step.status in _ENDED_WELL, step.status is StepStatus.FAILED
+            step.items_done = step.items_failed = 0
+        for key, step in [*self.steps.items()]:
+            ended, failed = step.status in ENDED_WELL, step.status is StepStatus.FAILED
             if is_part(key):
                 continue
             if found := split_item_key(key):
@@ -314,6 +318,8 @@ class ExecutionRecord:
         return step
 
     def _retry(self, keys: tuple[StepKey, ...]) -> None:
+        for part in [key for key in self.steps if is_part(key) and key.partition("/")[0] in keys]:
+            del self.steps[part]  # what an earlier recovery ran counts for nothing now
         for key in keys:
             self.steps[key] = StepRecord(key, generation=self.step(key).generation + 1)
             self.steps_failed -= 1

@@ -11,7 +11,7 @@ from orchestrator.execution.driver import Assign, Prepared, PythonCall, ShellCom
 from orchestrator.pipelines.plan import CallSpec, PlannedStep, RunSpec, SetSpec, ShellText
 
 if TYPE_CHECKING:
-    from orchestrator.execution.drive import Kind
+    from orchestrator.execution.engine import Kind
     from orchestrator.execution.variables import StepScope
 
 

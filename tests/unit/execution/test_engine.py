@@ -250,7 +250,7 @@ def test_a_chain_takes_one_commit_for_each_step(app: Orchestrator) -> None:
     ]
     # A start that waited 10 ms for its outcome (the first, for the import of the handlers) goes alone.
     assert [k for k in kinds if k != [ev.StepStarted]] == [
-        [ev.ExecutionCreated, ev.ExecutionClaimed],
+        [ev.ExecutionCreated, ev.ExecutionClaimed, ev.CheckpointCreated],
         *(k for k in kinds if ev.StepSucceeded in k),
         [ev.ExecutionCompleted],
     ]

@@ -13,7 +13,7 @@ from tests.engine_handlers import WITNESS
 
 from orchestrator import ExecutionStatus, Orchestrator, Pipeline, StepStatus
 from orchestrator.errors import IllegalMoveError, OrchestratorError, StoreError
-from orchestrator.execution import drive
+from orchestrator.execution.engine import drive
 from orchestrator.execution.integration import Session
 from orchestrator.journal import events as ev
 from orchestrator.journal.store import Lease

@@ -1,11 +1,13 @@
 """The session: one open execution, held under a lease.
 
 It is the recorder of everything that happens in the execution, and owns *commit, then apply*: events are queued, one
-append carries all that was queued since the last one, and only when the store has it do the fold, the machine, the
-variables and the subscribers see it. An append in flight does not hold up the next: positions are given when events
-are sealed, and the store keeps the order. Whoever asked for the record may be gone by then; the session is not.
+append carries all that was queued since the last one, and only when the store has it do the context (fold, variables,
+checkpoints), the machine and the subscribers see it. An append in flight does not hold up the next: positions are given
+when events are sealed, and the store keeps the order. Whoever asked for the record may be gone by then; the session is
+not.
 
-A lazy event (a start) waits for company: it rides in the next append, and goes alone after `LAZY_SECONDS`.
+A lazy event (a start) waits for company: it rides in the next append, and goes alone after `LAZY_SECONDS`. An automatic
+checkpoint rides in the append of the step that it follows.
 """
 
 from __future__ import annotations
@@ -17,17 +19,16 @@ from typing import TypeAlias
 
 from orchestrator.clock import Clock
 from orchestrator.errors import IllegalMoveError
+from orchestrator.execution.integration.tally import Tally, is_step
 from orchestrator.execution.machine import Instruction, Machine
-from orchestrator.execution.variables import GetBlob, ListCell, RecordedCell, VariableManager, VariableType
+from orchestrator.execution.state import ExecutionContext, Recorder, checkpoint_due, checkpoint_id
+from orchestrator.execution.variables import VariableManager
 from orchestrator.journal import events as ev
-from orchestrator.journal.codec import Encoded
 from orchestrator.journal.events import Entry, Event
-from orchestrator.journal.fold import ExecutionRecord, item_key, split_item_key
+from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import blobs_of, encode_body
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
 from orchestrator.pipelines.plan import Plan
-from orchestrator.status import ExecutionStatus
-from orchestrator.types import StepKey
 
 #: A start is committed alone when nothing else is within this time.
 LAZY_SECONDS = 0.010
@@ -37,37 +38,19 @@ Subscriber: TypeAlias = Callable[[Entry], None]
 
 #: Is called when a record is durable and applied (with None), or refused (with the error).
 OnRecorded: TypeAlias = Callable[[BaseException | None], None]
+
+
+class _Nobody:
+    """The recorder of a session whose context's verbs nobody calls."""
+
+    def record(self, context: ExecutionContext, events: Sequence[Event]) -> None:
+        """Refuse."""
+        raise IllegalMoveError(f"execution {context.execution_id}", "open in a session", type(events[0]).__name__)
+
+
+_NOBODY = _Nobody()
 #: Nothing of this life follows them: the lease is given back with their commit.
-_LAST_EVENTS = (ev.ExecutionCompleted, ev.ExecutionFailed, ev.ExecutionPaused)
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What the summary row shows, counted as events are sealed: the fold lags behind by what is in flight."""
-
-    status: ExecutionStatus = ExecutionStatus.PENDING
-    created_at: float = 0.0
-    updated_at: float = 0.0
-    done: int = 0
-    failed: int = 0
-    message: str = ""
-
-    def count(self, entry: Entry) -> None:
-        """Take in one event."""
-        event = entry.event
-        self.updated_at = entry.at
-        self.created_at = self.created_at or entry.at
-        self.status = ev.STATUS_AFTER.get(type(event), self.status)
-        match event:
-            case ev.StepSucceeded(key=key) | ev.StepSkipped(key=key):
-                self.done += split_item_key(key) is None
-            case ev.StepFailed():
-                self.failed += 1
-            case ev.ExecutionRetried(keys=keys):
-                self.failed -= len(keys)
-                self.message = ""
-            case ev.ExecutionFailed(error=error):
-                self.message = str(error.get("message", ""))[:500]
+_LAST_EVENTS = (ev.ExecutionCompleted, ev.ExecutionFailed, ev.ExecutionPaused, ev.ExecutionCancelled)
 
 
 @dataclass(slots=True)
@@ -78,9 +61,10 @@ class Session:
     lease: Lease
     plan: Plan
     clock: Clock
-    record: ExecutionRecord
+    context: ExecutionContext
+    #: Takes the verbs of the context that are called from outside.
+    recorder: Recorder
     machine: Machine
-    variables: VariableManager
     subscribers: Sequence[Subscriber]
     #: Is called with a subscriber that raised, while the exception is being handled.
     on_fault: Callable[[object], None]
@@ -89,10 +73,11 @@ class Session:
     #: Whether the lease was given back with it.
     released: bool = False
     _outbox: list[tuple[float, Event]] = field(default_factory=list)
+    _taken: list[int] = field(default_factory=list)
     _waiting: list[OnRecorded] = field(default_factory=list)
     _in_flight: deque[tuple[Commit, list[Entry], list[OnRecorded]]] = field(default_factory=deque)
     _sent_position: int = 0
-    _tally: _Tally = field(default_factory=lambda: _Tally())
+    _tally: Tally = field(default_factory=Tally)
 
     @classmethod
     def open(
@@ -103,33 +88,48 @@ class Session:
         clock: Clock,
         subscribers: Sequence[Subscriber] = (),
         on_fault: Callable[[object], None] = lambda _: None,
+        variables: VariableManager | None = None,
+        recorder: Recorder | None = None,
     ) -> Session:
         """A session over an execution without any event yet; `replay` brings in those that there are."""
         windows = {s.id: s.loop.max_parallel for s in plan.steps.values() if s.loop and s.loop.max_parallel}
-        return cls(
-            store,
-            lease,
-            plan,
-            clock,
-            ExecutionRecord(lease.execution_id, steps_total=len(plan.steps)),
-            Machine(plan.steps, windows),
-            VariableManager(plan.pipeline_id, clock=clock),
-            subscribers,
-            on_fault,
+        recorder = recorder or _NOBODY
+        context = ExecutionContext(
+            lease.execution_id,
+            plan.pipeline_id,
+            clock=clock,
+            variable_manager=variables,
+            recorder=recorder,
+            get_blob=store.get_blob,
         )
+        context.total_steps = len(plan.steps)
+        return cls(store, lease, plan, clock, context, recorder, Machine(plan.steps, windows), subscribers, on_fault)
+
+    @property
+    def record(self) -> ExecutionRecord:
+        """What is known of the execution."""
+        return self.context.record
+
+    @property
+    def variables(self) -> VariableManager:
+        """Its variables."""
+        return self.context.variable_manager
 
     # -- what has happened before ----------------------------------------------------------------------------------
 
     def replay(self, entry: Entry) -> None:
         """Take in an event of an earlier life; nothing follows from it, and no subscriber sees it."""
+        self._tally.count(entry, self.record)
         self._apply(entry)
-        self._tally.count(entry)
         self._sent_position = entry.position
 
     # -- what happens now ------------------------------------------------------------------------------------------
 
-    def add(self, events: Sequence[Event], on_done: OnRecorded | None = None) -> None:
-        """Queue events for the next append. Raises IllegalMoveError for an outcome that comes too late."""
+    def add(self, events: Sequence[Event], on_done: OnRecorded | None = None, taken: Sequence[int] = ()) -> None:
+        """Queue events for the next append; `taken` are the messages of the inbox that they stand for.
+
+        Raises IllegalMoveError for an outcome that comes too late.
+        """
         if self.ended:
             raise IllegalMoveError(f"execution {self.lease.execution_id}", "ended", type(events[0]).__name__)
         at = self.clock.time()
@@ -137,6 +137,7 @@ class Session:
             self.machine.check(event)
             self.ended = self.ended or isinstance(event, _LAST_EVENTS)
             self._outbox.append((at, event))
+        self._taken.extend(taken)
         if on_done is not None:
             self._waiting.append(on_done)
 
@@ -147,22 +148,44 @@ class Session:
 
     def seal(self, on_done: OnDone) -> None:
         """Hand what was queued to the store as one append. Once that calls back, `settle` takes it from there."""
-        items, waiting = self._outbox, self._waiting
-        self._outbox, self._waiting = [], []
-        first = self._sent_position + 1
-        self._sent_position += len(items)
-        entries = [Entry(first + i, at, event) for i, (at, event) in enumerate(items)]
-        blobs = tuple(dict.fromkeys(b for _, event in items for b in blobs_of(event)))
+        waiting, taken = self._waiting, tuple(self._taken)
+        self._waiting, self._taken = [], []
+        before = self._sent_position
+        entries = self._numbered()
         append = Append(
             self.lease,
-            first - 1,
-            len(items),
-            encode_body(items),
-            self._summary(entries),
-            blobs,
+            before,
+            len(entries),
+            encode_body([(entry.at, entry.event) for entry in entries]),
+            self._summary(),
+            tuple(dict.fromkeys(b for entry in entries for b in blobs_of(entry.event))),
+            taken,
             releases=isinstance(entries[-1].event, _LAST_EVENTS),
         )
         self._in_flight.append((self.store.commit(append, on_done), entries, waiting))
+
+    def _numbered(self) -> list[Entry]:
+        """What was queued, each event in its place, and behind a step the checkpoint that is due with it."""
+        entries: list[Entry] = []
+        outbox, self._outbox = self._outbox, []
+        for at, event in outbox:
+            self._append(entries, at, event)
+            if isinstance(event, ev.StepSucceeded) and is_step(event.key) and self._is_checkpoint_due(event):
+                self._append(entries, at, ev.CheckpointCreated(checkpoint_id(self._sent_position + 1), "", event.key))
+        return entries
+
+    def _append(self, entries: list[Entry], at: float, event: Event) -> None:
+        self._sent_position += 1
+        entry = Entry(self._sent_position, at, event)
+        self._tally.count(entry, self.record)
+        entries.append(entry)
+
+    def _is_checkpoint_due(self, event: ev.StepSucceeded) -> bool:
+        if event.checkpoint is not None:  # it has one of its own
+            return False
+        return self.plan.steps[event.key].important or checkpoint_due(
+            self._tally.done, self.context.auto_checkpoint_steps
+        )
 
     def settle(self) -> list[Instruction]:
         """Apply what is durable by now, in order, and give the instructions that follow.
@@ -191,13 +214,16 @@ class Session:
                     subscriber(entry)
                 except Exception:  # noqa: BLE001 - logged; a view may fail alone
                     self.on_fault(subscriber)
+        self.context.deliver()
         return instructions
 
-    def _summary(self, entries: Sequence[Entry]) -> Summary:
-        """The summary row as it is once these entries and all that were sealed before them are applied."""
+    def _apply(self, entry: Entry) -> list[Instruction]:
+        self.context.apply(entry)
+        return self.machine.apply(entry.event)
+
+    def _summary(self) -> Summary:
+        """The summary row as it is once everything sealed so far is applied."""
         tally = self._tally
-        for entry in entries:
-            tally.count(entry)
         return Summary(
             execution_id=self.lease.execution_id,
             pipeline_id=self.plan.pipeline_id,
@@ -209,40 +235,3 @@ class Session:
             steps_failed=tally.failed,
             message=tally.message,
         )
-
-    # -- apply -----------------------------------------------------------------------------------------------------
-
-    def _apply(self, entry: Entry) -> list[Instruction]:
-        self.record.apply(entry)
-        self._apply_values(entry.event, entry.at)
-        return self.machine.apply(entry.event)
-
-    def _apply_values(self, event: Event, at: float) -> None:
-        match event:
-            case ev.ExecutionCreated(inputs=inputs):
-                for name, value in inputs:
-                    self.variables.bind(name, self._cell(value), at, var_type=VariableType.INPUT)
-            case ev.StepSucceeded(key=key, output=output, writes=writes) if split_item_key(key) is None:
-                cell = ListCell(self._item_outputs(key), self._get_blob) if output is None else self._cell(output)
-                self.variables.bind(key, cell, at, key, var_type=VariableType.OUTPUT)
-                for name, value in writes:
-                    self.variables.bind(name, self._cell(value), at, key)
-            case ev.StepSucceeded(key=key, writes=writes):
-                for name, value in writes:
-                    self.variables.bind(name, self._cell(value), at, key)
-            case ev.StepSkipped(key=key) if split_item_key(key) is None:
-                self.variables.bind(key, self._cell(_NULL), at, key, var_type=VariableType.OUTPUT)
-
-    def _item_outputs(self, key: StepKey) -> list[Encoded | None]:
-        items = self.record.step(key).items or ()
-        return [self.record.step(item_key(key, i)).output for i in range(len(items))]
-
-    @property
-    def _get_blob(self) -> GetBlob:
-        return self.store.get_blob
-
-    def _cell(self, value: Encoded) -> RecordedCell:
-        return RecordedCell(value, self.store.get_blob)
-
-
-_NULL = Encoded(b"\xc0")

@@ -8,43 +8,42 @@ it writes to nor where handlers run.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 from orchestrator.clock import Clock, SystemClock, new_id
-from orchestrator.errors import (
-    ConflictError,
-    ExecutionFailedError,
-    InputError,
-    InterruptedExecution,
-    NotResumableError,
-    UnknownExecutionError,
-)
-from orchestrator.execution.drive import Drive, Kind, Parts
-from orchestrator.execution.driver import Runner
+from orchestrator.errors import ConflictError, InputError, NotResumableError
+from orchestrator.execution.engine.drive import Drive
+from orchestrator.execution.engine.inbox import post_answer, require_known, waiting_for
+from orchestrator.execution.engine.outside import EngineParts, installed_parts
+from orchestrator.execution.engine.performer import Parts
+from orchestrator.execution.engine.pump import Pump
+from orchestrator.execution.engine.recorders import ContextRecorder
+from orchestrator.execution.engine.result import ExecutionResult
+from orchestrator.execution.engine.rooms import NoteSubscriber, Rooms
 from orchestrator.execution.integration import Session, Subscriber
-from orchestrator.execution.pump import Pump
+from orchestrator.execution.progress import ExecutionProgress, ProgressTrackerProtocol
+from orchestrator.execution.recovery import RecoveryManager, RecoveryStrategy
+from orchestrator.execution.state import INITIAL, ExecutionContext, ExecutionState, checkpoint_id, execution_state
+from orchestrator.execution.variables import VariableManager
 from orchestrator.journal import events as ev
 from orchestrator.journal.blobs import encode
 from orchestrator.journal.codec import Encoded, decode
 from orchestrator.journal.events import Event
 from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import entries
-from orchestrator.journal.store import HEARTBEAT_SECONDS, Lease, Note, Owner, Query, Store, Summary
+from orchestrator.journal.store import HEARTBEAT_SECONDS, Lease, Message, Note, Query
 from orchestrator.pipelines.definition import Definition
+from orchestrator.pipelines.inputs import bind_inputs
 from orchestrator.pipelines.plan import Plan, Recorded, make_plan
 from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.types import ExecutionId, StepKey
-
-#: Is called with each note (progress, output line), from any thread.
-NoteSubscriber: TypeAlias = Callable[[ExecutionId, Note], None]
 
 #: Steps under way at once in one execution.
 MAX_RUNNING = 256
@@ -56,57 +55,39 @@ _TICK_SECONDS = 1.0
 #: What a caller may choose as an execution's id.
 _ID = re.compile(r"[A-Za-z0-9][\w.:-]{0,119}", re.ASCII)
 
+_ASK = RecoveryStrategy.MANUAL_INTERVENTION
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionResult:
-    """How an execution ended, or stands. `error` is that of `failed_step`, as failure.ErrorInfo.to_dict gives it."""
-
-    execution_id: ExecutionId
-    status: ExecutionStatus
-    outputs: Mapping[str, Any]
-    error: Mapping[str, Any] | None = None
-    failed_step: StepKey | None = None
-
-    def raise_for_status(self) -> ExecutionResult:
-        """Self where it completed; raises ExecutionFailedError or InterruptedExecution otherwise."""
-        if self.status is ExecutionStatus.COMPLETED:
-            return self
-        if self.status is ExecutionStatus.PAUSED:
-            raise InterruptedExecution(self.execution_id)
-        why = (self.error or {}).get("message", self.status)
-        what = f"step {self.failed_step!r} failed" if self.failed_step else "the execution failed"
-        text = f"{what}: {why}; try again with `orchestrator retry {self.execution_id}`"
-        raise ExecutionFailedError(self.execution_id, text, self.failed_step, self.error)
-
-
 class StateGraphEngine:
-    """Runs pipelines' graphs. Belongs to one event loop at a time; `interrupt` may be called from anywhere."""
+    """Runs pipelines' graphs. Belongs to one event loop at a time; `answer` may be called from anywhere.
+
+    Without `parts` it takes those that are installed: the default store and a runner for this machine. What is handed
+    in by `set_variable_manager`, `set_progress_tracker` and `set_recovery_manager` serves the executions that begin
+    (or are gone on with) afterwards.
+    """
 
     def __init__(
         self,
-        store: Store,
-        runner: Runner,
-        kinds: Mapping[str, Kind],
-        owner: Owner,
+        parts: EngineParts | None = None,
         *,
         clock: Clock | None = None,
         random: Random | None = None,
         subscribers: Sequence[Subscriber] = (),
         note_subscribers: Sequence[NoteSubscriber] = (),
-        on_takeover: Callable[[Owner], None] | None = None,
-        on_reopen: Callable[[Plan], Mapping[str, Exception]] | None = None,
         max_running: int = MAX_RUNNING,
     ) -> None:
-        self.store, self.runner, self.owner = store, runner, owner
+        self._closes_runner = parts is None
+        self._outside = parts = parts or installed_parts()
+        self.store, self.runner, self.owner = parts.store, parts.runner, parts.owner
         self.clock = clock or SystemClock()
         self.subscribers, self.note_subscribers = subscribers, note_subscribers
-        self.on_takeover, self.on_reopen = on_takeover, on_reopen
         # Threads of its own: those of the loop may be taken by handlers, and a heartbeat must not wait for them.
         threads = ThreadPoolExecutor(_THREADS, "orchestrator-store")
         chance = random or Random()
-        self._parts = Parts(store, runner, kinds, self.clock, chance, threads, max_running, self._emit)
+        self._parts = Parts(self.store, self.runner, parts.kinds, self.clock, chance, threads, max_running, self._emit)
+        self._rooms = Rooms()
+        self._latest: ExecutionContext | None = None
         self._drives: set[Drive] = set()
         self._at_fault: list[object] = []
         self._interrupted = False
@@ -114,15 +95,41 @@ class StateGraphEngine:
         self._ticking: asyncio.TimerHandle | None = None
         self._heartbeat_due = 0.0
 
-    async def execute(
-        self, pipeline: Definition | Plan, inputs: Mapping[str, Any], execution_id: str | None = None
-    ) -> ExecutionResult:
-        """Run a pipeline from its start. `inputs` are bound already (pipelines.inputs.bind_inputs).
+    # -- what serves the executions ----------------------------------------------------------------------------------
 
-        Raises InputError where the execution id is taken; StoreError where the store fails; a step's failure is in the
-        result.
+    def set_variable_manager(self, manager: VariableManager) -> None:
+        """Keep the variables of the executions in this manager. It serves one execution at a time.
+
+        GLOBAL variables that it holds when an execution begins are recorded with its start.
+        """
+        self._rooms.variables = manager
+
+    def set_progress_tracker(self, tracker: ProgressTrackerProtocol) -> None:
+        """Tell this tracker of what happens, after it was recorded."""
+        self._rooms.tracker = tracker
+
+    def set_recovery_manager(self, manager: RecoveryManager) -> None:
+        """Ask this manager what follows from a failed attempt; where it has nothing to say, the step's `retry` counts.
+
+        Its `answer` reaches the steps that wait for a person.
+        """
+        self._rooms.recovery = manager
+        manager.on_answer = self._answer_step
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    async def execute(
+        self, pipeline: Definition | Plan, inputs: Mapping[str, Any] | None = None, execution_id: str | None = None
+    ) -> ExecutionResult:
+        """Run a pipeline from its start. Raises PipelineError or InputError before anything ran.
+
+        Also where the execution id is taken. StoreError where the store fails; a step's failure is in the result.
         """
         plan = pipeline if isinstance(pipeline, Plan) else make_plan(pipeline)
+        bound = bind_inputs(
+            Recorded(plan.canonical, plan.base_dir), inputs or {}, base_dir=plan.base_dir, working_dir=Path.cwd()
+        )
+        self._refuse_forgotten_questions(plan)
         base_dir = str(plan.base_dir or "")
         id_ = ExecutionId(new_id(self.clock) if execution_id is None else _checked_id(execution_id))
         if self.store.find(Query(execution_id=id_)):
@@ -134,11 +141,14 @@ class StateGraphEngine:
             plan.pipeline_id,
             encode(plan.canonical, put),
             plan.fingerprint,
-            tuple((name, encode(value, put)) for name, value in inputs.items()),
+            tuple((name, encode(value, put)) for name, value in bound.items()),
             base_dir,
         )
+        claimed = ev.ExecutionClaimed(str(self.owner), 1)
+        brought = self._rooms.variables_brought(put)
+        initial = ev.CheckpointCreated(checkpoint_id(3 + len(brought)), INITIAL)
         try:
-            return await self._run(session, base_dir, (created, ev.ExecutionClaimed(str(self.owner), 1)))
+            return await self._run(session, base_dir, (created, claimed, *brought, initial))
         except ConflictError as exc:
             if session.record.position:
                 raise
@@ -160,7 +170,7 @@ class StateGraphEngine:
                 execution_id, str(found.status), f"run it again with `orchestrator retry {execution_id}`"
             )
         session, base_dir = self._reopen(execution_id)
-        return await self._run(session, base_dir, (self._claimed(session),))
+        return await self._go_on(session, base_dir, (self._claimed(session),))
 
     async def retry(self, execution_id: str, step: str | None = None) -> ExecutionResult:
         """Run the failed steps of a failed execution again, or the one named; what succeeded is kept.
@@ -177,7 +187,7 @@ class StateGraphEngine:
         except InputError:
             self.store.release(session.lease)
             raise
-        return await self._run(session, base_dir, (ev.ExecutionRetried(keys), self._claimed(session)))
+        return await self._go_on(session, base_dir, (ev.ExecutionRetried(keys), self._claimed(session)))
 
     def interrupt(self) -> None:
         """Start nothing new, ask what runs to end, pause every execution in the time of grace. On the loop's thread."""
@@ -186,6 +196,47 @@ class StateGraphEngine:
             self.runner.interrupt()
             for running in list(self._drives):
                 running.interrupt()
+
+    def answer(self, execution_id: str, step: str, decision: str, value: Any = None, by: str | None = None) -> None:
+        """Answer a step that waits for a person: `retry` it, `skip` it with this value, or `abort` it.
+
+        The answer is kept in the store. An execution that runs here takes it at once, one that runs elsewhere within
+        about a second, one that is paused when it is resumed. Raises UnknownExecutionError, and InputError where the
+        step does not wait or the decision is none.
+        """
+        post_answer(self.store, execution_id, step, decision, value, by)
+        for running in list(self._drives):
+            if running.session.lease.execution_id == execution_id:
+                running.loop.call_soon_threadsafe(self._look_into_inbox, running)
+
+    def _answer_step(self, step: str, decision: str, value: Any, by: str | None) -> bool:
+        """An answer that names no execution: to the one that has such a step waiting."""
+        running = [d.session.lease.execution_id for d in list(self._drives) if step in d.session.machine.waiting]
+        found = running or waiting_for(self.store, step)
+        if len(found) > 1:
+            raise InputError(f"step {step!r} waits in {', '.join(found)}; use `engine.answer` and say in which")
+        for execution_id in found:
+            self.answer(execution_id, step, decision, value, by)
+        return bool(found)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def get_execution_progress(self, execution_id: str | None = None) -> ExecutionProgress | None:
+        """How far an execution is; by default the one that this engine began last. None before the first.
+
+        Raises UnknownExecutionError.
+        """
+        for context in [d.session.context for d in list(self._drives)] + [self._latest]:
+            if context is not None and execution_id in (None, context.execution_id):
+                return ExecutionProgress.of(context.record, context.total_steps)
+        if execution_id is None:
+            return None
+        total = require_known(self.store, execution_id).steps_total
+        return ExecutionProgress.of(self.read(execution_id), total)
+
+    def get_state(self, execution_id: str) -> ExecutionState:
+        """One execution's state as a mapping for other graph engines, made from the journal. UnknownExecutionError."""
+        return execution_state(self.read(execution_id), lambda value: decode(value, self.store.get_blob))
 
     def read(self, execution_id: str) -> ExecutionRecord:
         """The fold of an execution's journal. Raises UnknownExecutionError."""
@@ -196,7 +247,8 @@ class StateGraphEngine:
     def result_of(self, record: ExecutionRecord) -> ExecutionResult:
         """The result that a record shows."""
         outputs = decode(record.outputs, self.store.get_blob) if record.outputs else {}
-        return ExecutionResult(record.execution_id, record.status, outputs, record.error, record.failed_step)
+        waiting = {key: s.intervention.instructions for key, s in record.steps.items() if s.waiting and s.intervention}
+        return ExecutionResult(record.execution_id, record.status, outputs, record.error, record.failed_step, waiting)
 
     def close(self) -> None:
         """Let go of the threads; nothing may be run afterwards."""
@@ -205,7 +257,7 @@ class StateGraphEngine:
     def _emit(self, execution_id: ExecutionId, note: Note) -> None:
         """Take a note, on any thread."""
         self.store.note(execution_id, (note,))
-        for subscriber in self.note_subscribers:
+        for subscriber in (*self.note_subscribers, *self._rooms.note_subscribers):
             try:
                 subscriber(execution_id, note)
             except Exception:  # noqa: BLE001 - logged; a view may fail alone
@@ -219,11 +271,25 @@ class StateGraphEngine:
 
     # -- within ----------------------------------------------------------------------------------------------------
 
+    def _refuse_forgotten_questions(self, plan: Plan) -> None:
+        """A store in memory would forget, with this process, who waits for a person."""
+        asking = [step.id for step in plan.steps.values() for rule in step.on_error if rule.strategy == _ASK]
+        if asking and not self.store.survives_process:
+            raise InputError(
+                f"step {asking[0]!r} may wait for a person, and what is kept in memory ends with this process; "
+                "use durability disk or process"
+            )
+
     def _claimed(self, session: Session) -> ev.ExecutionClaimed:
         return ev.ExecutionClaimed(str(self.owner), session.lease.epoch)
 
     def _session(self, lease: Lease, plan: Plan) -> Session:
-        return Session.open(self.store, lease, plan, self.clock, self.subscribers, self._log_once)
+        variables = self._rooms.variables
+        if variables is not None and any(d.session.variables is variables for d in self._drives):
+            raise InputError("the engine's variable manager serves another execution now; give each one of its own")
+        return Session.open(
+            self.store, lease, plan, self.clock, self.subscribers, self._log_once, variables, ContextRecorder()
+        )
 
     def _reopen(self, execution_id: str) -> tuple[Session, str]:
         """Claim an execution, end what a dead owner left behind, and replay its journal."""
@@ -235,8 +301,8 @@ class StateGraphEngine:
             raise
 
     def _replayed(self, lease: Lease) -> tuple[Session, str]:
-        if lease.previous is not None and self.on_takeover is not None:
-            self.on_takeover(lease.previous)
+        if lease.previous is not None and self._outside.on_takeover is not None:
+            self._outside.on_takeover(lease.previous)
         journal = entries(self.store.read(lease.execution_id))
         first = next(journal)
         assert isinstance(first.event, ev.ExecutionCreated)
@@ -254,21 +320,30 @@ class StateGraphEngine:
     def _plan_of(self, model: Encoded, base_dir: str) -> tuple[Plan, Mapping[str, Exception]]:
         """The plan of a recorded model, and why which of its steps cannot run here."""
         plan = make_plan(Recorded(decode(model, self.store.get_blob), Path(base_dir) if base_dir else None))
-        return plan, self.on_reopen(plan) if self.on_reopen is not None else {}
+        return plan, self._outside.on_reopen(plan) if self._outside.on_reopen is not None else {}
 
-    async def _run(self, session: Session, base_dir: str, events: Sequence[Event]) -> ExecutionResult:
+    async def _go_on(self, session: Session, base_dir: str, events: Sequence[Event]) -> ExecutionResult:
+        """Run an execution that was there before, with what its inbox holds."""
+        return await self._run(session, base_dir, events, self.store.inbox(session.lease.execution_id))
+
+    async def _run(
+        self, session: Session, base_dir: str, events: Sequence[Event], messages: Sequence[Message] = ()
+    ) -> ExecutionResult:
         loop = asyncio.get_running_loop()
         if self._pump is None or self._pump.loop is not loop:
             self._pump = Pump(self.store, loop, self._parts.threads, self._stop)
-        running = Drive(self._parts, session, base_dir, loop, self._pump)
+        running = Drive(self._parts, session, base_dir, loop, self._pump, self._rooms.recovery)
         self._drives.add(running)
+        self._latest = session.context
+        leave = self._rooms.enter(running)
         if self._ticking is None:
             self._tick(loop)
         if self._interrupted:
             running.interrupt()
         try:
-            await running.run(events)
+            await running.run(events, messages)
         finally:
+            leave()
             self._drives.discard(running)
             if not self._drives and self._ticking is not None:
                 self._ticking.cancel()
@@ -277,7 +352,17 @@ class StateGraphEngine:
                 await loop.run_in_executor(self._parts.threads, self.store.flush)
             if not session.released and session.record.position:  # it broke off; a new one that never was has no lease
                 self.store.release(session.lease)
+            if self._closes_runner and not self._drives:
+                await self.runner.close()
         return self.result_of(session.record)
+
+    def _look_into_inbox(self, running: Drive) -> None:
+        running.take(self.store.inbox(running.session.lease.execution_id))
+
+    def _look_from_thread(self, running: Drive) -> None:
+        messages = self.store.inbox(running.session.lease.execution_id)
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            running.loop.call_soon_threadsafe(running.take, messages)
 
     def _stop(self, error: BaseException) -> None:
         for running in list(self._drives):
@@ -287,6 +372,9 @@ class StateGraphEngine:
         """Once a second while anything runs: bring notes to the store, say that this owner lives."""
         assert self._pump is not None
         self._pump.request()
+        for running in self._drives:
+            if running.session.machine.waiting:
+                loop.run_in_executor(self._parts.threads, self._look_from_thread, running)
         now = self.clock.monotonic()
         if now >= self._heartbeat_due:
             self._heartbeat_due = now + HEARTBEAT_SECONDS
@@ -307,15 +395,6 @@ def _checked_id(execution_id: str) -> str:
             "use up to 120 letters, digits and any of _ - . : and begin with a letter or a digit"
         )
     return execution_id
-
-
-def require_known(store: Store, execution_id: str) -> Summary:
-    """The summary of an execution. Raises UnknownExecutionError, which names the nearest ids."""
-    found = store.find(Query(execution_id=execution_id))
-    if not found:
-        known = [summary.execution_id for summary in store.find(Query(limit=200))]
-        raise UnknownExecutionError(execution_id, store.location, difflib.get_close_matches(execution_id, known, 2))
-    return found[0]
 
 
 def _keys_to_retry(failed: Sequence[StepKey], step: str | None) -> tuple[StepKey, ...]:

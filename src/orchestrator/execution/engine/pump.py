@@ -74,9 +74,9 @@ class Pump:
     def _flush(self) -> None:
         self._scheduled, self._passes, self._quiet = False, 0, 0
         dirty, self._dirty = self._dirty, {}
-        for source in dirty:
-            source.seal()
         try:
+            for source in dirty:
+                source.seal()
             if not self.store.slow and self.store.flush(blocking=False):
                 return
         except BaseException as exc:  # noqa: BLE001 - raised by every `run`; the loop would only log it

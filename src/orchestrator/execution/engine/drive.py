@@ -1,0 +1,347 @@
+"""One execution under way: follows the machine's instructions until it has ended, is paused, or cannot go on.
+
+The drive starts a step the moment the machine says so, and queues what the steps record. It decides nothing about the
+graph and keeps nothing beside the session; what a step asks for is done by the `performer`.
+
+A *rollback* is committed on the spot, with nothing in flight, so that the state it goes back from is the state that is
+known. The steps that get a new generation are cancelled in the same pass of the loop: none can record anything more. A
+step begins anew only when its old task has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from orchestrator.errors import HandlerStillRunningError, OrchestratorError
+from orchestrator.execution.driver import Rollback, drive
+from orchestrator.execution.engine.inbox import events_of
+from orchestrator.execution.engine.performer import Interrupted, Parts, Performer
+from orchestrator.execution.engine.pump import Pump
+from orchestrator.execution.integration import LAZY_SECONDS, Session
+from orchestrator.execution.machine import Complete, Execute, Fail, Instruction, Join
+from orchestrator.execution.recovery import ENGINE_FAULTS, RecoveryManager
+from orchestrator.execution.step import execute, join
+from orchestrator.execution.variables import StepScope
+from orchestrator.journal import events as ev
+from orchestrator.journal.events import Event
+from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.store import Commit, Message
+from orchestrator.types import StepKey
+
+#: After an interrupt, what runs has this long to end.
+GRACE_SECONDS = 10.0
+#: Then it is cancelled, and what has not ended this much later is left behind.
+_LAST_SECONDS = 1.0
+
+
+@dataclass(eq=False)
+class Drive:
+    """One execution under way."""
+
+    parts: Parts
+    session: Session
+    base_dir: str
+    loop: asyncio.AbstractEventLoop
+    pump: Pump
+    recovery: RecoveryManager | None = None
+    interrupted: bool = False
+    draining: bool = False
+    _ready: deque[Execute | Join] = field(default_factory=deque)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _under_way: dict[Execute | Join, asyncio.Task[None]] = field(default_factory=dict)
+    #: Tasks of steps that began anew, until they have ended: nothing of them is recorded any more.
+    _superseded: dict[asyncio.Task[None], StepKey] = field(default_factory=dict)
+    #: Whether instructions are only taken down.
+    _held: bool = False
+    #: Messages of the inbox, and questions, that events were queued for.
+    _taken: set[int] = field(default_factory=set)
+    _answered: set[tuple[StepKey, int, int]] = field(default_factory=set)
+    _failed: StepKey | None = None
+    _ending: bool = False
+    _lazy_scheduled: bool = False
+    _over: asyncio.Future[None] = field(init=False)
+    _performer: Performer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._over = self.loop.create_future()
+        self._performer = Performer(self.parts, self.session, self.base_dir, self, self.recovery)
+
+    async def run(self, events: Sequence[Event], messages: Sequence[Message] = ()) -> None:
+        """Record these events and follow the machine until the execution has ended, is paused, or cannot go on.
+
+        `messages` are what the inbox held when the execution was claimed.
+        """
+        self.add(events)
+        self.take(messages)
+        cancelled = False
+        try:
+            await self._over
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+        finally:  # also where the store refused us: nothing of ours runs on
+            await self._let_go()
+            if cancelled:  # by whoever called us; no reason to count this as a crash
+                self._pause("cancelled by its caller")
+
+    async def _let_go(self) -> None:
+        """End what runs, but for a thread that cannot be ended."""
+        self.draining = self._ending = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _pause(self, reason: str) -> None:
+        """Record on the way out that nobody works on it; whoever flushes next makes it so."""
+        if not self.session.ended:
+            self.session.add((ev.ExecutionPaused(reason),))
+            self.seal()
+
+    # -- recording -------------------------------------------------------------------------------------------------
+
+    async def record(self, events: tuple[Event, ...]) -> None:
+        """Return when the events are durable and applied."""
+        done = self.loop.create_future()
+
+        def on_done(error: BaseException | None) -> None:
+            if not done.done():  # whoever asked may have been cancelled; the record stands
+                done.set_result(None) if error is None else done.set_exception(error)
+
+        self.add(events, on_done)
+        await done
+
+    def record_lazily(self, events: tuple[Event, ...]) -> None:
+        """Let the events ride in the next commit, or go alone when there is none within `LAZY_SECONDS`."""
+        self.session.add(events)
+        if not self._lazy_scheduled:
+            self._lazy_scheduled = True
+            self.loop.call_later(LAZY_SECONDS, self._flush_lazy)
+
+    def add(self, events: Sequence[Event], on_done: Callable[[BaseException | None], None] | None = None) -> None:
+        """Queue events for the next commit."""
+        self.session.add(events, on_done)
+        self.pump.request(self)
+
+    def _flush_lazy(self) -> None:
+        self._lazy_scheduled = False
+        if self.session.pending:
+            self.pump.request(self)
+
+    def seal(self) -> None:
+        """Hand what was queued to the store."""
+        if self.session.pending:
+            try:
+                self.session.seal(self._committed)
+            except Exception as exc:  # noqa: BLE001 - raised by `run`: an event that cannot be written
+                self.stop(exc)
+
+    def _committed(self, _commit: Commit) -> None:
+        """On whichever thread made the commit."""
+        try:
+            here = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._settle()
+        else:
+            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+                self.loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        try:
+            self._follow(self.session.settle())
+        except Exception as exc:  # noqa: BLE001 - raised by `run`: the store refused, or the machine found a bug
+            self.stop(exc)
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """The execution has ended, or cannot go on here because of `error`."""
+        if not self._over.done():
+            if error is None:
+                self._over.set_result(None)
+            else:
+                self._over.set_exception(error)
+
+    # -- following -------------------------------------------------------------------------------------------------
+
+    def _follow(self, instructions: Sequence[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Execute() | Join():
+                    self._ready.append(instruction)
+                case Fail(key):
+                    self._failed = key
+                    if self._tasks:  # else at a claim: what was asked for again runs to its own end first
+                        self.draining = True
+                        self._performer.wake_sleepers()
+                case Complete():
+                    if not self._ending:
+                        self._ending = True
+                        self._start(self._complete())
+        if not self._held:
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        later: list[Execute | Join] = []
+        while self._ready and not self.draining and len(self._tasks) < self.parts.max_running:
+            instruction = self._ready.popleft()
+            if self._is_leaving(instruction):
+                later.append(instruction)
+            else:
+                self._under_way[instruction] = self._start(self._carry(instruction), instruction)
+        self._ready.extend(later)
+        over = self.draining or (not self._ready and (self._failed is not None or bool(self.session.machine.waiting)))
+        if over and not self._tasks and not self._ending:
+            self._ending = True
+            self._start(self._end())
+
+    def _is_leaving(self, instruction: Execute | Join) -> bool:
+        """Whether an earlier task of the same step has not ended yet; its end dispatches again."""
+        return instruction in self._under_way or instruction.key in self._superseded.values()
+
+    def _start(self, work: Coroutine[Any, Any, None], instruction: Execute | Join | None = None) -> asyncio.Task[None]:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        self.pump.running += 1
+        task.add_done_callback(partial(self._ended, instruction))
+        return task
+
+    def _ended(self, instruction: Execute | Join | None, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if instruction is not None:
+            del self._under_way[instruction]
+        self.pump.running -= 1
+        superseded = self._superseded.pop(task, None) is not None
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() and not self.draining and not superseded:
+            error = OrchestratorError(
+                "a task of the engine was cancelled by somebody else; `orchestrator resume` goes on"
+            )
+        if error is not None and not isinstance(error, Interrupted):
+            self.stop(error)
+        elif not self._over.done():
+            self._dispatch()
+
+    async def _carry(self, instruction: Execute | Join) -> None:
+        try:
+            task = self._performer.task(instruction.key, instruction.generation)
+            await drive(join(task) if isinstance(instruction, Join) else execute(task), self._performer.perform)
+        except asyncio.CancelledError as exc:
+            if isinstance(exc.__cause__, HandlerStillRunningError):
+                self._performer.note_stuck(instruction.key, exc.__cause__)
+            raise
+
+    async def _complete(self) -> None:
+        try:
+            scope = StepScope(self.session.variables, {})
+            outputs = {name: value.resolve(scope) for name, value in self.session.plan.outputs.items()}
+            event: Event = ev.ExecutionCompleted(await self._performer.keep(outputs))
+        except ENGINE_FAULTS:
+            raise
+        except Exception as exc:  # noqa: BLE001 - recorded: the outputs cannot be made
+            event = ev.ExecutionFailed(None, self._performer.describe(exc, None).to_dict())
+        await self.record((event,))
+        self.stop()
+
+    async def _end(self) -> None:
+        """What ran has ended: say how the execution stands."""
+        waiting = next(iter(self.session.machine.waiting), None)
+        if self._failed is not None:
+            error = self.session.record.step(self._failed).error or {}
+            event: Event = ev.ExecutionFailed(self._failed, error)
+        elif waiting is not None and not self.interrupted:
+            event = ev.ExecutionPaused(f"waiting for an answer about step {waiting!r}")
+        else:
+            event = ev.ExecutionPaused("interrupted")
+        await self.record((event,))
+        self.stop()
+
+    # -- from outside ------------------------------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Start nothing new and let go of what waits; what runs has the time of grace."""
+        if self.interrupted:
+            return
+        self.interrupted = self.draining = True
+        self._performer.wake_sleepers()
+        self.loop.call_later(GRACE_SECONDS, self._cut_off)
+        self._dispatch()
+
+    def _cut_off(self, again: bool = True) -> None:
+        """The grace is over. A second cancellation gives up what cannot be ended, such as a thread."""
+        if not self._ending:
+            for task in self._tasks:
+                task.cancel()
+            if again:
+                self.loop.call_later(_LAST_SECONDS, self._cut_off, False)
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Turn messages of the inbox into events; what cannot be recorded any more stays in the inbox."""
+        if self.session.ended:
+            return
+        # What was queued is not applied yet, and still stands in the inbox.
+        fresh = [message for message in messages if message.id not in self._taken]
+        steps = self.session.record.steps.values()
+        waiting = {step.key: step for step in steps if step.waiting and _question(step) not in self._answered}
+        events, taken = events_of(fresh, waiting, self.parts.clock.time(), self.parts.put_blob)
+        self._taken.update(taken)
+        self._answered.update(_question(waiting[event.key]) for event in events)
+        if events:
+            self.session.add(events, taken=taken)
+            self.pump.request(self)
+
+    # -- rollback ----------------------------------------------------------------------------------------------------
+
+    def roll_back(self, request: Rollback) -> str | None:
+        """Set the execution back; gives the reason where that cannot be. Raises Interrupted where it was done."""
+        self._commit_now()
+        if self.draining:
+            return "another step failed meanwhile" if not self.interrupted else "the execution was interrupted"
+        context = self.session.context
+        target = request.checkpoint or next((found.id for found in reversed(context.checkpoints)), "")
+        planned = context.plan_restore(target, cause=request.key)
+        if planned is None:
+            known = ", ".join(found.description or found.id for found in context.checkpoints) or "none"
+            return f"there is no checkpoint {target!r}; there are {known}"
+        self.restore((*request.events, planned[0]))
+        raise Interrupted
+
+    def restore(self, events: Sequence[Event]) -> None:
+        """Record a restore, with what goes before it; the steps that begin anew are let go of at once."""
+        self.session.add(events)
+        self._ready.clear()
+        self._held = True
+        self._commit_now()
+        self._held = False
+        # The machine has named all that is to be done, also what is being done already; the rest is let go of.
+        named = set(self._ready)
+        for instruction, task in self._under_way.items():
+            if instruction not in named and task not in self._superseded:
+                self._superseded[task] = instruction.key
+                if task is not asyncio.current_task():
+                    task.cancel()
+        self._ready = deque(instruction for instruction in self._ready if instruction not in self._under_way)
+        self._dispatch()
+
+    def commit_now(self, events: Sequence[Event]) -> None:
+        """Record these events before returning. On the loop's thread, for what happens rarely."""
+        self.session.add(events)
+        self._commit_now()
+
+    def _commit_now(self) -> None:
+        """Commit and apply what is queued and what is in flight. Raises why the store refused."""
+        self.seal()
+        self.parts.store.flush()
+        self._settle()
+        if self._over.done() and (error := self._over.exception()) is not None:
+            raise error
+
+
+def _question(step: StepRecord) -> tuple[StepKey, int, int]:
+    """Which question about a step it is: a step may be asked about again, after another attempt."""
+    return step.key, step.generation, step.failed_attempts

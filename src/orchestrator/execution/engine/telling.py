@@ -1,0 +1,51 @@
+"""Telling a tracker what happens: ours follows the context by itself, any other is told by the protocol's verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.execution.progress import ProgressTracker, ProgressTrackerProtocol
+from orchestrator.execution.state import ExecutionContext
+from orchestrator.journal import events as ev
+from orchestrator.journal.events import Entry
+from orchestrator.journal.fold import is_part, split_item_key
+from orchestrator.types import StepKey
+
+
+def tell(tracker: ProgressTrackerProtocol, context: ExecutionContext) -> Callable[[], object]:
+    """Tell the tracker from now on; gives a function that ends it."""
+    if isinstance(tracker, ProgressTracker):
+        return tracker.watch(context)
+    return context.subscribe(_Teller(tracker, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Entries to verbs. Items of loops and parts of recoveries are not told: they are no steps of the pipeline."""
+
+    tracker: ProgressTrackerProtocol
+    context: ExecutionContext
+
+    def __call__(self, entry: Entry) -> None:
+        tracker, id_ = self.tracker, self.context.execution_id
+        match entry.event:
+            case ev.ExecutionClaimed():
+                tracker.on_execution_started(id_, self.context.total_steps)
+            case ev.ExecutionCompleted():
+                tracker.on_execution_completed(id_, True)
+            case ev.ExecutionFailed() | ev.ExecutionCancelled():
+                tracker.on_execution_completed(id_, False)
+            case ev.StepStarted(key=key, attempt=1) | ev.LoopExpanded(key=key) if _is_step(key):
+                tracker.on_step_started(id_, key, self._name(key))
+            case ev.StepSucceeded(key=key) | ev.StepSkipped(key=key) if _is_step(key):
+                tracker.on_step_completed(id_, key, self._name(key), True)
+            case ev.StepFailed(key=key) if _is_step(key):
+                tracker.on_step_completed(id_, key, self._name(key), False)
+
+    def _name(self, key: StepKey) -> str:
+        return self.context.record.step(key).name or key
+
+
+def _is_step(key: StepKey) -> bool:
+    return split_item_key(key) is None and not is_part(key)

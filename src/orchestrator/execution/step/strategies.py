@@ -1,0 +1,93 @@
+"""What a step does when its attempts are over: the strategies that are more than one attempt more.
+
+Each is a deed like the step itself: it decides and asks, and what it came to is recorded before anything depends on it.
+A way out that was begun is recorded first (`StepRecovering`, `InterventionRequested`), so that a later life of the
+engine goes on with it instead of asking again what to do.
+"""
+
+from __future__ import annotations
+
+from orchestrator.errors import RollbackError
+from orchestrator.execution.driver import Deed, Keep, Record, Rollback
+from orchestrator.execution.recovery import MAX_ROLLBACKS, GaveUp, RecoveryPlan, RecoveryStrategy
+from orchestrator.execution.step.task import StepTask, work
+from orchestrator.failure import ErrorInfo
+from orchestrator.journal import events as ev
+from orchestrator.journal.codec import Encoded
+from orchestrator.journal.fold import Intervention
+from orchestrator.status import StepStatus
+
+
+def recover(task: StepTask, gave_up: GaveUp) -> Deed[None]:
+    """Perform the plan that was decided on when the last attempt failed."""
+    plan, error = gave_up.plan, gave_up.error
+    begun = ev.StepRecovering(task.key, task.generation, gave_up.attempt, error.to_dict(), plan.to_dict())
+    match plan.strategy:
+        case RecoveryStrategy.SKIP:
+            output = yield Keep(plan.default_output)
+            yield Record((begun, ev.StepSkipped(task.key, task.generation, f"skipped after {error.message}", output)))
+        case RecoveryStrategy.ALTERNATIVE_PATH:
+            yield Record((begun,))
+            yield from take_alternative(task, plan)
+        case RecoveryStrategy.ROLLBACK:
+            yield from _roll_back(task, plan, begun, gave_up)
+        case RecoveryStrategy.MANUAL_INTERVENTION:
+            yield Record((_question(task, plan, gave_up),))
+        case _:
+            yield failed(task, gave_up.attempt, error)
+
+
+def failed(task: StepTask, attempt: int, error: ErrorInfo) -> Record:
+    """The end of a step that failed for good."""
+    return Record((ev.StepFailed(task.key, task.generation, attempt, error.to_dict()),))
+
+
+def _roll_back(task: StepTask, plan: RecoveryPlan, begun: ev.StepRecovering, gave_up: GaveUp) -> Deed[None]:
+    why: str | None = f"it was set back {task.rollbacks} times already"
+    if task.rollbacks < MAX_ROLLBACKS:
+        why = yield Rollback(task.key, plan.target_checkpoint, (begun,))
+    error = task.describe(RollbackError(task.key, str(why), gave_up.error.message), task.key)
+    yield failed(task, gave_up.attempt, error)
+
+
+def _question(task: StepTask, plan: RecoveryPlan, gave_up: GaveUp) -> ev.InterventionRequested:
+    error = gave_up.error
+    return ev.InterventionRequested(
+        task.key,
+        task.generation,
+        gave_up.attempt,
+        error.to_dict(),
+        plan.manual_instructions or error.message,
+        None if plan.timeout_seconds is None else task.now() + plan.timeout_seconds,
+    )
+
+
+def answered(task: StepTask, asked: Intervention) -> Deed[None]:
+    """Go on as the person said: leave the step out, or give it up. (A `retry` is one more attempt.)"""
+    known = task.known
+    assert known is not None
+    if asked.decision == "skip":
+        reason = f"skipped by {asked.by}" if asked.by else "skipped by hand"
+        yield Record((ev.StepSkipped(task.key, task.generation, reason, asked.value),))
+    else:
+        yield Record((ev.StepFailed(task.key, task.generation, known.failed_attempts, known.error or {}),))
+
+
+def take_alternative(task: StepTask, plan: RecoveryPlan) -> Deed[None]:
+    """Run the steps that the plan names, in order, for this one; the last output is its own."""
+    attempt = task.attempts_made
+    output: Encoded | None = None
+    for name in plan.alternative_steps:
+        part = task.alternative(name)
+        if part.known is not None and part.known.status is StepStatus.COMPLETED:  # in an earlier life
+            output = part.known.output
+            continue
+        try:
+            number, output, writes = yield from work(part)
+        except GaveUp as exc:
+            yield Record((*failed(part, exc.attempt, exc.error).events, *failed(task, attempt, exc.error).events))
+            return
+        yield Record((ev.StepSucceeded(part.key, part.generation, number, output, writes),))
+    checkpoint = None if task.step.loop else task.step.checkpoint
+    output = output if output is not None else (yield Keep(None))
+    yield Record((ev.StepSucceeded(task.key, task.generation, attempt, output, (), checkpoint),))
