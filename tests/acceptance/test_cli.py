@@ -11,9 +11,10 @@ import pytest
 from tests.acceptance.cli_session import as_json, environment, orchestrator, start, wait_for, write_pipeline
 
 from orchestrator import __version__
+from orchestrator.cli.group import SECTIONS
 
 HEAVY = {"rich", "asyncio", "pydantic", "jinja2", "apsw", "yaml", "ormsgpack", "orchestrator.app"}
-COMMANDS = ("run", "resume", "retry", "list", "show", "history", "logs", "init", "validate", "graph", "schema")
+COMMANDS = [name for section in SECTIONS.values() for name in section]
 
 
 # ---------------------------------------------------------------- being light
@@ -196,14 +197,16 @@ def test_a_failure_tells_its_story_and_retry_goes_on_from_there(tmp_path: Path) 
 
 
 def test_an_exception_that_says_nothing_and_one_that_says_much(tmp_path: Path) -> None:
-    write_pipeline(tmp_path, "{id: one, call: 'own:silent'}", "{id: two, for_each: [1], call: 'own:verbose'}")
+    write_pipeline(tmp_path, "{id: one, call: 'own:silent'}")
     (tmp_path / "own.py").write_text(
         "def silent(): raise KeyError\ndef verbose(): raise ValueError('\\n'.join(f'line {n}' for n in range(99)))\n"
     )
     told = orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "x", exits=1)
     assert "Traceback (most recent call last)" not in told.stderr
     assert "✗ step one failed\n    KeyError\n" in orchestrator(tmp_path, "show", "x", "one").stdout
-    verbose = orchestrator(tmp_path, "show", "x", "two[0]").stdout
+    write_pipeline(tmp_path, "{id: two, for_each: [1], call: 'own:verbose'}")
+    orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "y", exits=1)
+    verbose = orchestrator(tmp_path, "show", "y", "two[0]").stdout
     assert "    line 7\n    …\n" in verbose
 
 

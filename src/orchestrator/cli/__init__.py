@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -27,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
         code = root.main(args, prog_name=program(), complete_var="_ORCHESTRATOR_COMPLETE", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as exc:
-        exc.show()
+        _show(exc)
         return exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
@@ -40,6 +44,18 @@ def main(args: Sequence[str] | None = None) -> int:
             return _cannot_write(exc)
         return _explain(exc)
     return int(code or 0)
+
+
+def _show(exc: click.ClickException) -> None:
+    """What click says, ended between words where the terminal would cut through one."""
+    import io
+
+    from orchestrator.cli.paper import Paper
+
+    text, paper = io.StringIO(), Paper(sys.stderr)
+    exc.show(text)
+    for line in text.getvalue().splitlines():
+        paper.lines(paper.prose(line))
 
 
 _INTERRUPTED = 130
@@ -65,8 +81,17 @@ def _explain(exc: Exception) -> int:
         import traceback
 
         traceback.print_exception(exc)
-    print(_message(exc, bug=code is ExitCode.BUG), file=sys.stderr)
+    for line in _message(exc, bug=code is ExitCode.BUG).splitlines():
+        _print(line)
     return code
+
+
+def _print(line: str) -> None:
+    """A line on stderr. What is indented stands as it is: a line of a file, and the sign below it."""
+    from orchestrator.cli.paper import Paper
+
+    paper = Paper(sys.stderr)
+    paper.lines([line] if line.startswith("    ") else paper.prose(line, hanging="       "))
 
 
 def _message(exc: Exception, *, bug: bool) -> str:

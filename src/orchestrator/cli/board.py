@@ -1,51 +1,35 @@
 """The board: a fold of events and notes into what a person wants to see of each step.
 
 It stands on `ExecutionRecord` and adds what only somebody who watches asks for: which attempts run now and how far they
-say they are, and for how long a step was really worked on (the hours between a crash and its resume are nobody's work).
-`show` folds a whole journal with it, the live view one event after the other. Taking in an event costs the same
-whether a loop has ten items or ten thousand. Thread-safe: notes come from wherever handlers run.
+say they are, who is waited for, and for how long a step was really worked on (the hours between a crash and its resume,
+or until a person answers, are nobody's work). `show` folds a whole journal with it, the live view one event after the
+other. Taking in an event costs the same whether a loop has ten items or ten thousand. Thread-safe: notes come from
+wherever handlers run.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
-from orchestrator.cli.rows import Doing, Row
-from orchestrator.cli.words import one_line
+from orchestrator.cli.keys import owner_of, renewed_by, row_of
+from orchestrator.cli.questions import Questions
+from orchestrator.cli.rows import Doing, Row, way_out
+from orchestrator.cli.underway import UnderWay
+from orchestrator.cli.work import WorkTimes
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import ExecutionRecord, StepRecord, split_item_key
+from orchestrator.journal.fold import ENDED_WELL, ExecutionRecord, StepRecord, is_part
 from orchestrator.journal.store import Note
 from orchestrator.status import StepStatus
 from orchestrator.types import ExecutionId, StepKey
 
 #: Of what runs in one step, a row carries this many.
 _SHOWN_AT_ONCE = 3
-#: A longer line of output than this is of no use beside a step.
-_LINE_CHARACTERS = 300
-
-
-@dataclass(slots=True)
-class _Work:
-    """The time that was worked on something: what earlier spans came to, and since when the present one lasts."""
-
-    spent: float = 0.0
-    since: float | None = None
-
-    def begin(self, at: float) -> None:
-        if self.since is None:
-            self.since = at
-
-    def end(self, at: float) -> None:
-        if self.since is not None:
-            self.spent += max(0.0, at - self.since)
-            self.since = None
-
-    def seconds(self, now: float) -> float:
-        return self.spent + (max(0.0, now - self.since) if self.since is not None else 0.0)
+#: A step in one of these has not ended.
+_OPEN = (StepStatus.PENDING, StepStatus.RUNNING)
 
 
 @dataclass(slots=True)
@@ -58,9 +42,9 @@ class Board:
     #: How many steps had ended when `replay` was done, and how many events there were.
     done_before: int = 0
     events_before: int = 0
-    _doing: dict[StepKey, dict[StepKey, Doing]] = field(default_factory=dict)
-    _work: dict[StepKey, _Work] = field(default_factory=dict)
-    _whole: _Work = field(default_factory=_Work)
+    questions: Questions = field(default_factory=Questions)
+    _under_way: UnderWay = field(default_factory=UnderWay)
+    _times: WorkTimes = field(default_factory=WorkTimes)
     _said: dict[StepKey, str] = field(default_factory=dict)
     _earlier: frozenset[StepKey] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -75,35 +59,58 @@ class Board:
         for entry in entries:
             self.apply(entry)
         self.done_before, self.events_before = self.record.steps_done, self.record.position
-        ended = (StepStatus.COMPLETED, StepStatus.SKIPPED)
-        self._earlier = frozenset(step.key for step in self.record.steps.values() if step.status in ended)
+        self._earlier = frozenset(step.key for step in self.record.steps.values() if step.status in ENDED_WELL)
 
     def apply(self, entry: Entry) -> None:
         """Take in an event."""
         with self._lock:
-            event, at = entry.event, entry.at
-            match event:
-                case ev.StepStarted(key=key, attempt=attempt):
-                    told = self._doing.get(_top(key), {}).get(key)  # a note may come before the start is recorded
-                    early = told and told.attempt == attempt and told.due_at is None
-                    self._begin(key, replace(told, since=at) if told and early else Doing(key, attempt, at))
-                case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at):
-                    text = one_line(str(error.get("message", "")))[:_LINE_CHARACTERS]
-                    self._begin(key, Doing(key, attempt, at, text=text, due_at=due_at))
-                case ev.StepSucceeded(key=key) | ev.StepSkipped(key=key) | ev.StepFailed(key=key):
-                    self._end(key, at)
-                case ev.LoopExpanded(key=key):
-                    self._work_on(key).begin(at)
-                case ev.ExecutionRetried(keys=keys):
-                    for key in keys:
-                        self._work.pop(key, None)
-                case ev.ExecutionClaimed():
-                    self._stop(min(at, self.record.updated_at))
-                    self._whole.begin(at)
-                case ev.ExecutionPaused() | ev.ExecutionCompleted() | ev.ExecutionFailed():
-                    self._stop(at)
+            self._follow(entry.event, entry.at)
+            self.questions.take(entry)
             self.record.apply(entry)
-            if isinstance(event, ev.ExecutionClaimed):
+            self._settle(entry.event, entry.at)
+
+    def _follow(self, event: ev.Event, at: float) -> None:
+        """What is under way and the times, as they follow from an event that the fold has not seen yet."""
+        match event:
+            case ev.StepStarted(key=key, attempt=attempt):
+                self._begin(self._under_way.start(key, attempt, at, self._recovery(key)))
+            case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at):
+                text = str(error.get("message", ""))
+                self._begin(self._under_way.wait(key, attempt, at, text, due_at, self._recovery(key)))
+            case ev.StepRecovering(key=key, attempt=attempt, plan=plan):
+                self._begin(self._under_way.recover(key, attempt, at, way_out(plan)))
+            case (
+                ev.StepSucceeded(key=key)
+                | ev.StepSkipped(key=key)
+                | ev.StepFailed(key=key)
+                | ev.InterventionRequested(key=key)
+            ):
+                self._under_way.end(key)
+                if row_of(key) == key:
+                    self._times.end(key, at)
+            case ev.LoopExpanded(key=key):
+                self._times.begin(key, at)
+            case ev.ExecutionRetried(keys=keys):
+                self._renew(keys, ())
+            case ev.ExecutionRestored(keys=keys, expanded=expanded):
+                self._renew(keys, expanded)
+            case ev.ExecutionClaimed():
+                self._stop(min(at, self.record.updated_at))
+                self._times.whole.begin(at)
+            case ev.ExecutionPaused() | ev.ExecutionCompleted() | ev.ExecutionFailed() | ev.ExecutionCancelled():
+                self._stop(at)
+
+    def _settle(self, event: ev.Event, at: float) -> None:
+        """The times of loops, which depend on how things stand after an event."""
+        match event:
+            case (
+                ev.StepSucceeded(key=key)
+                | ev.StepSkipped(key=key)
+                | ev.StepFailed(key=key)
+                | ev.InterventionRequested(key=key)
+            ):
+                self._rest(row_of(key), at)
+            case ev.ExecutionClaimed() | ev.ExecutionRestored():
                 self._go_on(at)
 
     def abandon(self) -> None:
@@ -116,80 +123,88 @@ class Board:
         key = StepKey(note.step_key)
         with self._lock:
             known = self.record.steps.get(key)
-            if known is not None and known.status not in (StepStatus.RUNNING, StepStatus.PENDING):
+            if known is not None and known.status not in _OPEN:
                 return
-            top = _top(key)
-            doing = self._doing.setdefault(top, {})
-            mine = doing.get(key)
-            if mine is None or mine.attempt != note.attempt or mine.due_at is not None:
-                mine = Doing(key, note.attempt, note.at)
-            text = one_line(note.text)[:_LINE_CHARACTERS] or mine.text
-            doing[key] = replace(mine, text=text, fraction=mine.fraction if note.fraction is None else note.fraction)
-            if note.kind != "progress" and top == key:
-                self._said[key] = text
+            doing = self._under_way.note(note, self._recovery(key))
+            if note.kind != "progress" and row_of(key) == key:
+                self._said[key] = doing.text
 
-    def _begin(self, key: StepKey, doing: Doing) -> None:
-        top = _top(key)
-        self._doing.setdefault(top, {})[key] = doing
-        self._work_on(top).begin(doing.since)
+    def _recovery(self, key: StepKey) -> str:
+        """Which way out of a failure runs under this key, where one does."""
+        owner = self.record.steps.get(owner_of(key)) if is_part(key) else None
+        return way_out(owner.plan) if owner else ""
 
-    def _end(self, key: StepKey, at: float) -> None:
-        top = _top(key)
-        if top in self._doing:
-            self._doing[top].pop(key, None)
-        if top == key:
-            self._work_on(top).end(at)
+    def _begin(self, doing: Doing) -> None:
+        self._times.begin(row_of(doing.key), doing.since)
+
+    def _rest(self, row: StepKey, at: float) -> None:
+        """Of a loop that failed, or waits for a person, nothing may be under way: no item starts by itself then."""
+        step = self.record.steps.get(row)
+        failed = step is not None and step.status is StepStatus.FAILED
+        if (failed or self.questions.open_of(row)) and not self._under_way.of_row(row):
+            self._times.end(row, at)
+
+    def _renew(self, keys: Sequence[StepKey], expanded: Sequence[StepKey]) -> None:
+        renewed = renewed_by(keys, expanded)
+        self._under_way.drop(renewed)
+        self.questions.drop(renewed)
+        self._earlier -= {*keys}
+        for key in keys:
+            self._times.forget(key)
+            self._said.pop(key, None)
 
     def _stop(self, at: float) -> None:
         """Nothing runs any more."""
-        self._whole.end(at)
-        for work in self._work.values():
-            work.end(at)
-        self._doing.clear()
+        self._times.stop(at)
+        self._under_way.clear()
 
     def _go_on(self, at: float) -> None:
         """Loops that had begun go on with their items."""
-        for step in self.record.steps.values():
-            if step.items is not None and step.status is StepStatus.RUNNING:
-                self._work_on(step.key).begin(at)
-
-    def _work_on(self, top: StepKey) -> _Work:
-        return self._work.setdefault(top, _Work())
+        for step in self.record.steps.values() if self._times.running else ():
+            if step.items is not None and step.status is StepStatus.RUNNING and not self.questions.open_of(step.key):
+                self._times.begin(step.key, at)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def seconds(self, now: float) -> float:
         """How long the execution ran, the time between its lives left out."""
-        return self._whole.seconds(now)
+        return self._times.whole.seconds(now)
 
     def step_seconds(self, key: StepKey, now: float) -> float | None:
         """How long a step ran; None where it has not begun. Of an item of a loop: from its start to its end."""
-        if (work := self._work.get(key)) is not None:
-            return work.seconds(now)
+        if (seconds := self._times.of(key, now)) is not None:
+            return seconds
         step = self.record.steps.get(key)
         if step is None or step.started_at is None or step.ended_at is None:
             return None
         return step.ended_at - step.started_at
 
+    def checkpoint_at(self, position: int, otherwise: str) -> str:
+        """The name of the checkpoint at a position of the journal."""
+        return next((name for name, at in self.record.checkpoints.items() if at == position), otherwise)
+
     def state(self, step: StepRecord) -> str:
         """How a step stands, or one item of a loop, in the words of `Row.state`."""
-        doing = self._doing.get(_top(step.key), {}).get(step.key)
-        return self._state(step, [doing] if doing else [])
+        doing = self._under_way.of(step.key)
+        asked = step.key in self.questions.open_of(row_of(step.key))
+        if doing is not None and is_part(step.key):  # itself it recovers from nothing
+            return "retrying" if doing.due_at is not None else "running"
+        return self._state(step, [doing] if doing else [], asked=asked)
 
     def rows(self, now: float) -> list[Row]:
         """Every step of the pipeline, in its order."""
         with self._lock:
             keys = dict.fromkeys(StepKey(key) for key in self.order)
             if not self.order:
-                keys = dict.fromkeys(_top(key) for key in self.record.steps)
+                keys = dict.fromkeys(row_of(key) for key in self.record.steps)
             return [self._row(key, now) for key in keys]
 
     def _row(self, key: StepKey, now: float) -> Row:
         step = self.record.steps.get(key) or StepRecord(key)
-        doing = self._doing.get(key) or {}
+        doing, questions = self._under_way.of_row(key), self.questions.open_of(key)
         return Row(
             key=key,
-            state=self._state(step, doing.values()),
+            state=self._state(step, doing.values(), asked=bool(questions)),
             seconds=self.step_seconds(key, now),
             attempt=step.attempt,
             failed_attempts=step.failed_attempts,
@@ -200,19 +215,22 @@ class Board:
             running=len(doing),
             text=self._said.get(key, ""),
             earlier=key in self._earlier,
+            name=step.name,
+            asked=next(iter(questions.values()), None),
+            waiting=len(questions),
+            recovery=way_out(step.plan),
+            rollbacks=self.record.rollbacks.get(key, 0),
         )
 
-    def _state(self, step: StepRecord, doing: Collection[Doing]) -> str:
-        if step.status not in (StepStatus.RUNNING, StepStatus.PENDING):
+    def _state(self, step: StepRecord, doing: Collection[Doing], *, asked: bool) -> str:
+        if step.status not in _OPEN:
             return str(step.status)
         if doing:  # also where the first note came before the start was recorded
-            return "retrying" if all(d.due_at is not None for d in doing) else "running"
-        if step.status is StepStatus.RUNNING and self._whole.since is None:
+            if any(d.due_at is None and not d.recovery for d in doing):
+                return "running"
+            return "recovering" if any(d.recovery for d in doing) else "retrying"
+        if asked:
+            return "waiting"
+        if step.status is StepStatus.RUNNING and not self._times.running:
             return "unfinished"
         return str(step.status)
-
-
-def _top(key: StepKey) -> StepKey:
-    """The step of the pipeline that a step key belongs to."""
-    found = split_item_key(key)
-    return found[0] if found else key

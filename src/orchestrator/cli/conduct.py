@@ -98,13 +98,13 @@ class Conductor:
         kept = orchestrator.store.survives_process
         paper = Paper(stage.show)
         if not live:
-            return LineView(board, paper, kept=kept)
+            return LineView(board, paper, self.manner.hints, kept=kept)
         from orchestrator.cli.live import LiveView
 
-        return LiveView(board, stage, self.clock, paper.symbols, kept=kept)
+        return LiveView(board, stage, self.clock, paper.symbols, self.manner.hints, kept=kept)
 
     def _run(self, orchestrator: Orchestrator, view: View, stage: Stage, work: Work) -> tuple[ExecutionResult, bool]:
-        stopper = Stopper(orchestrator, view, stage, self._last_words(orchestrator))
+        stopper = Stopper(orchestrator, view, stage, self._last_words(orchestrator, stage))
 
         async def on_loop() -> ExecutionResult:
             stopper.loop = asyncio.get_running_loop()
@@ -113,10 +113,11 @@ class Conductor:
         with Interrupts(stopper.pause, stopper.leave, stopper.end) as interrupts:
             return asyncio.run(on_loop()), interrupts.received > 0
 
-    def _last_words(self, orchestrator: Orchestrator) -> str:
+    def _last_words(self, orchestrator: Orchestrator, stage: Stage) -> str:
         if not orchestrator.store.survives_process:
             return "stopped at once"
-        return f"stopped at once; go on with {self.manner.hints.command('resume', self.execution_id)}"
+        between = "\r\n  " if stage.is_live else " "
+        return f"stopped at once; go on with{between}{self.manner.hints.command('resume', self.execution_id)}"
 
     def _tell(self, ending: Ending) -> None:
         if self.manner.as_json:

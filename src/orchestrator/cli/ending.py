@@ -10,6 +10,7 @@ from orchestrator.cli.board import Board
 from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.story import story
+from orchestrator.cli.waiting import only_waits, waiting_lines
 from orchestrator.cli.words import count, duration, in_brief
 from orchestrator.execution.engine import ExecutionResult
 from orchestrator.journal.store import Store
@@ -48,6 +49,7 @@ class Ending:
             "outputs": result.outputs,
             "failed_step": result.failed_step,
             "error": result.error,
+            "waiting": result.waiting,
             "seconds": round(self.seconds, 3),
             "steps_done": self.board.record.steps_done,
             "steps_total": self.board.record.steps_total,
@@ -63,14 +65,28 @@ class Ending:
         yield from self._where(paper, "show")
 
     def _failed(self, paper: Paper) -> Iterator[str]:
-        yield from story(self.board.record, paper, traceback_lines=_TRACEBACK_LINES)
+        yield from story(self.board, paper, traceback_lines=_TRACEBACK_LINES)
         yield ""
-        yield f"failed after {duration(self.seconds)}; {self._kept_steps()}"
+        yield from paper.prose(f"failed after {duration(self.seconds)}; {self._kept_steps()}")
         yield from self._where(paper, "retry", "show")
 
     def _stopped(self, paper: Paper) -> Iterator[str]:
-        yield f"{paper.symbol('unfinished')} {self.result.status} after {duration(self.seconds)}; {self._kept_steps()}"
-        yield from self._where(paper, "resume", "show")
+        status = self.result.status
+        hints = self.hints if self.store.survives_process else None
+        yield from waiting_lines(self.board, paper, hints, traceback_lines=_TRACEBACK_LINES)
+        sign = paper.symbol("cancelled" if status is ExecutionStatus.CANCELLED else "unfinished")
+        told = f"{sign} {status} after {duration(self.seconds)}{self._why()}; {self._kept_steps()}"
+        yield from paper.prose(told, hanging="  ")
+        yield from self._where(paper, *self._verbs(), "show")
+
+    def _why(self) -> str:
+        """What a cancelled execution was cancelled for; a pause needs no more words than there are already."""
+        record = self.board.record
+        return f" ({record.pause_reason})" if self.result.status is ExecutionStatus.CANCELLED else ""
+
+    def _verbs(self) -> Iterator[str]:
+        if self.result.status is ExecutionStatus.PAUSED and not only_waits(self.board):
+            yield "resume"
 
     def _kept_steps(self) -> str:
         record = self.board.record

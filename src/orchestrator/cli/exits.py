@@ -29,11 +29,13 @@ _BY_ERROR: tuple[tuple[type[Exception], ExitCode], ...] = (
     (errors.ProcessesLeftError, ExitCode.OWNED_ELSEWHERE),
     (errors.StoreError, ExitCode.STORE_FAILED),
     (errors.DecodeError, ExitCode.STORE_FAILED),
+    (errors.StateFileError, ExitCode.STORE_FAILED),
     (errors.PipelineError, ExitCode.BAD_INPUT),
     (errors.InputError, ExitCode.BAD_INPUT),
     (errors.EncodeError, ExitCode.BAD_INPUT),
     (errors.NotResumableError, ExitCode.BAD_INPUT),
     (errors.InterruptedExecution, ExitCode.INTERRUPTED),
+    (errors.ExecutionWaitsError, ExitCode.WAITS),
     (errors.ExecutionFailedError, ExitCode.FAILED),
     (errors.StepError, ExitCode.FAILED),
 )

@@ -39,7 +39,8 @@ def validate(file: Path, as_json: bool) -> int:
         paper.json({"file": str(file), "valid": True, "faults": []})
     else:
         parts = (count(len(pipeline.steps), "step"), count(len(pipeline.inputs), "input"))
-        paper.line(f"{paper.symbol('completed')} {pipeline.pipeline} is valid: {', '.join(parts)}")
+        told = f"{paper.symbol('completed')} {pipeline.pipeline} is valid: {', '.join(parts)}"
+        paper.lines(paper.prose(told, hanging="  "))
     return ExitCode.DONE
 
 

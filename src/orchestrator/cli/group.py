@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "run": ("running:run", "Run a pipeline file to its end."),
         "resume": ("running:resume", "Go on with an execution that was interrupted or killed."),
         "retry": ("running:retry", "Run the failed steps of a failed execution again."),
+        "answer": ("answering:answer", "Answer a step that waits for a person, and go on."),
     },
     "Look": {
         "list": ("listing:list_executions", "List executions, newest first."),

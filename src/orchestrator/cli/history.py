@@ -12,6 +12,9 @@ from orchestrator.cli.options import json_option, opened, store_option
 if TYPE_CHECKING:
     from orchestrator.journal.events import Entry
 
+#: As long as the longest kind, `intervention_requested`.
+_KIND_COLUMNS = 22
+
 
 @click.command()
 @click.argument("execution_id", metavar="ID")
@@ -42,7 +45,7 @@ def history(execution_id: str, store: str | None, as_json: bool) -> None:
     positions = len(str(entries[-1].position))
     for entry in entries:
         place = f"{entry.position:>{positions}}  {time_of_day(entry.at)}"
-        paper.line(f"{paper.dim(place)}  {kind_of(entry.event):<19}  {_in_words(entry)}")
+        paper.line(f"{paper.dim(place)}  {kind_of(entry.event):<{_KIND_COLUMNS}}  {in_words(entry)}")
 
 
 def facts(entry: Entry, *, whole: bool) -> Iterator[tuple[str, Any]]:
@@ -63,6 +66,8 @@ def facts(entry: Entry, *, whole: bool) -> Iterator[tuple[str, Any]]:
                 yield name, len(value)
             case tuple() if name in ("inputs", "writes"):
                 yield name, {key: size(encoded) for key, encoded in value}
+            case int() if name == "position":  # the entry has one of its own
+                yield "checkpoint_position", value
             case _:
                 yield name, value
 
@@ -75,27 +80,37 @@ def size(value: Any) -> str:
     return f"{count(len(value.data), 'byte')}{blobs}"
 
 
-def _in_words(entry: Entry) -> str:
-    from orchestrator.cli.words import one_line, shorten, time_of_day
+#: Fields that tell nothing to a person, or nothing in one line.
+_LEFT_OUT = ("execution_id", "model", "base_dir", "checkpoint_position")
+#: Fields whose value speaks for itself.
+_BARE = ("key", "step_key", "reason", "pipeline_id", "description", "decision", "instructions")
 
-    words = []
-    for name, value in facts(entry, whole=False):
-        match name:
-            case "execution_id" | "model" | "base_dir":
-                continue
-            case "key" | "step_key" | "reason" | "pipeline_id":
-                words.append(str(value))
-            case "generation" | "attempt" | "checkpoint" | "fingerprint" | "output" | "outputs" | "epoch" | "owner":
-                if value is not None and (name != "generation" or value > 1):
-                    words.append(f"{name} {value}")
-            case "due_at":
-                words.append(f"again at {time_of_day(value)}")
-            case "error":
-                words.append(shorten(one_line(str(value)), 100))
-            case "keys":
-                words.append(", ".join(value))
-            case "inputs" | "writes":
-                words += [f"{name} {', '.join(value)}"] if value else []
-            case _:
-                words.append(f"{name} {value}")
-    return "  ".join(word for word in words if word)
+
+def in_words(entry: Entry) -> str:
+    """What an event says, in one line for a person."""
+    return "  ".join(word for name, value in facts(entry, whole=False) if (word := _in_a_word(name, value)))
+
+
+def _in_a_word(name: str, value: Any) -> str:
+    """One fact, its name included where the value alone says too little; empty where there is nothing to tell."""
+    from orchestrator.cli.rows import way_out
+    from orchestrator.cli.words import moment, one_line, shorten, time_of_day
+
+    if name in _LEFT_OUT or value in (None, "", (), {}) or (name == "generation" and value == 1):
+        return ""
+    match name:
+        case "due_at":
+            return f"again at {time_of_day(value)}"
+        case "deadline":
+            return f"until {moment(value)}"
+        case "error":
+            return shorten(one_line(str(value)), 100)
+        case "plan":
+            return way_out(value)
+        case "keys":
+            return ", ".join(value)
+        case "inputs" | "writes" | "deleted" | "expanded":
+            return f"{name} {', '.join(value)}"
+        case _:
+            text = shorten(one_line(str(value)), 100)
+            return text if name in _BARE else f"{name} {text}"

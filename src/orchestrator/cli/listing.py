@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.cli.paper import Paper
     from orchestrator.journal.store import Summary
 
+#: A message in fewer columns than these says too little.
+_MESSAGE_COLUMNS = 24
 _STATUSES = ("pending", "running", "paused", "completed", "failed", "cancelled", "abandoned")
 
 
@@ -41,7 +43,7 @@ def list_executions(statuses: Sequence[str], limit: int, store: str | None, as_j
     else:
         where = location_of(address(store))
         start = f"no executions yet in {where}; `orchestrator run FILE` starts one"
-        paper.line(f"no such executions in {where}" if statuses else start)
+        paper.lines(paper.prose(f"no such executions in {where}" if statuses else start))
 
 
 def _found(orchestrator: Orchestrator, words: Set[str], limit: int) -> Sequence[Summary]:
@@ -77,7 +79,7 @@ def _data(summary: Summary) -> Mapping[str, Any]:
 
 def _table(found: Sequence[Summary], paper: Paper) -> None:
     from orchestrator.cli.look import state_of
-    from orchestrator.cli.paper import COLOURS, visible
+    from orchestrator.cli.paper import COLOURS
     from orchestrator.cli.words import moment, one_line, shorten
 
     rows = [
@@ -90,8 +92,16 @@ def _table(found: Sequence[Summary], paper: Paper) -> None:
         ]
         for summary in found
     ]
-    head = [paper.dim(word) for word in ("EXECUTION", "PIPELINE", "STATUS", "STEPS", "CREATED")]
-    used = sum(max(visible(row[i]) for row in [head, *rows]) + 2 for i in range(len(head)))
-    room = max(12, paper.width - used)
-    messages = [shorten(one_line(summary.message), room) for summary in found]
-    paper.table([[*head, ""], *([*row, message] for row, message in zip(rows, messages, strict=True))])
+    table = [[paper.dim(word) for word in ("EXECUTION", "PIPELINE", "STATUS", "STEPS", "CREATED")], *rows]
+    if any(summary.message for summary in found) and _room(table, paper) < _MESSAGE_COLUMNS:
+        table = [cells[:-1] for cells in table]  # why it stands still says more than when it began
+    room = _room(table, paper)
+    messages = [shorten(one_line(summary.message), room) if room > 0 else "" for summary in found]
+    paper.table([[*cells, message] for cells, message in zip(table, ["", *messages], strict=True)])
+
+
+def _room(table: Sequence[Sequence[str]], paper: Paper) -> int:
+    """How many columns are left for a message."""
+    from orchestrator.cli.paper import visible
+
+    return paper.width - sum(max(visible(cells[i]) for cells in table) + 2 for i in range(len(table[0])))

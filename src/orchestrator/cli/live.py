@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import threading
+from queue import SimpleQueue
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from orchestrator.cli.board import Board
+from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Symbols
 from orchestrator.cli.picture import Picture
+from orchestrator.cli.sentences import restored
 from orchestrator.cli.streams import Stage, pipe_is_broken
 from orchestrator.cli.words import one_line
 from orchestrator.clock import Clock
@@ -30,9 +33,11 @@ _FRAME_SECONDS = 0.125
 class LiveView:
     """Owns the terminal of `stage` from the first event until `stop`."""
 
-    def __init__(self, board: Board, stage: Stage, clock: Clock, symbols: Symbols, *, kept: bool) -> None:
-        self._stage, self._clock = stage, clock
-        self._picture = Picture(board, symbols, kept=kept)
+    def __init__(self, board: Board, stage: Stage, clock: Clock, symbols: Symbols, hints: Hints, *, kept: bool) -> None:
+        self._board, self._stage, self._clock = board, stage, clock
+        self._picture = Picture(board, symbols, hints, kept=kept)
+        #: What is to stand above the picture: it happened to the execution as a whole.
+        self._told: SimpleQueue[str] = SimpleQueue()
         self._stale = threading.Event()
         self._over = threading.Event()
         self._drawer: threading.Thread | None = None
@@ -53,6 +58,8 @@ class LiveView:
         if self._drawer is None and isinstance(entry.event, ev.ExecutionClaimed):
             self._drawer = threading.Thread(target=self._draw, name="live-view", daemon=True)
             self._drawer.start()
+        if isinstance(entry.event, ev.ExecutionRestored):
+            self._told.put(restored(self._board, entry.event))
         self._stale.set()
 
     def note(self, note: Note) -> None:
@@ -96,6 +103,8 @@ class LiveView:
         stray = self._stage.stray_lines(to_the_end=last)
         if stray:
             self._console.print(Text("\n".join(map(one_line, stray)), overflow="fold"))
+        while not self._told.empty():
+            self._console.print(Text(self._told.get(), style="yellow"))
         self._live.refresh()
 
     def _fit(self) -> None:

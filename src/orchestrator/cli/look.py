@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from orchestrator.errors import InputError
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
 from orchestrator.journal.fold import ExecutionRecord, StepRecord, item_key
-from orchestrator.journal.store import Query, Summary
+from orchestrator.journal.store import Query, Store, Summary
 from orchestrator.pipelines.wording import did_you_mean
 from orchestrator.status import ExecutionStatus, StepStatus
 from orchestrator.types import ExecutionId, StepKey
@@ -37,6 +37,7 @@ class Look:
             board.apply(entry)
         if summary.abandoned:
             board.abandon()
+        board.questions.posted = posted_answers(orchestrator.store, ExecutionId(execution_id))
         return cls(orchestrator, board, summary, orchestrator.clock.time())
 
     @property
@@ -64,6 +65,16 @@ class Look:
         if step.output is not None:
             return (self.orchestrator.value(step.output),)
         return (None,) if step.status is StepStatus.SKIPPED else None
+
+
+def posted_answers(store: Store, execution_id: ExecutionId) -> Mapping[StepKey, str]:
+    """What people answered since anybody went on with an execution: step key -> `retry`, `skip (by Ada)`."""
+    posted = {}
+    for message in store.inbox(execution_id):
+        if message.kind == "answer":
+            by = message.payload.get("by")
+            posted[StepKey(message.payload["step"])] = f"{message.payload['decision']}{f' (by {by})' if by else ''}"
+    return posted
 
 
 def step_ids(orchestrator: Orchestrator, entries: Sequence[Entry]) -> Sequence[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -27,6 +27,8 @@ class Symbols:
     pending: str = "·"
     skipped: str = "○"
     retrying: str = "↻"
+    recovering: str = "↻"
+    waiting: str = "?"
     cancelled: str = "■"
     unfinished: str = "‖"
     dot: str = "·"
@@ -35,7 +37,7 @@ class Symbols:
     ellipsis: str = "…"
 
 
-ASCII = Symbols("+", "x", ">", ".", "-", "~", "x", "=", "-", "#", ".", "...")
+ASCII = Symbols("+", "x", ">", ".", "-", "~", "~", "?", "x", "=", "-", "#", ".", "...")
 
 #: What stands for a state -> its colour.
 COLOURS = {
@@ -44,6 +46,8 @@ COLOURS = {
     "abandoned": "red",
     "running": "cyan",
     "retrying": "yellow",
+    "recovering": "yellow",
+    "waiting": "magenta",
     "paused": "yellow",
     "unfinished": "yellow",
     "cancelled": "yellow",
@@ -59,7 +63,8 @@ class Paper:
         self.stream = stream
         self.colour = shows_colour(stream)
         self.symbols = Symbols() if shows_symbols(stream) else ASCII
-        self.width = shutil.get_terminal_size().columns if is_terminal(stream) else _WIDE
+        self.is_terminal = is_terminal(stream)
+        self.width = shutil.get_terminal_size().columns if self.is_terminal else _WIDE
 
     def line(self, text: str = "") -> None:
         """One line."""
@@ -71,6 +76,21 @@ class Paper:
         """Several lines."""
         for text in texts:
             self.line(text)
+
+    def prose(self, text: str, indent: str = "", hanging: str | None = None) -> Iterator[str]:
+        """A sentence as lines, ended between words where a terminal would cut through one; `hanging` indents the later.
+
+        Not for commands: a person copies them whole.
+        """
+        if not self.is_terminal:
+            yield indent + text
+            return
+        words = text.lstrip(" ")
+        start = indent + text[: len(text) - len(words)]
+        later = start if hanging is None else hanging
+        for line in wrapped(words, self.width - visible(start), self.width - visible(later)):
+            yield start + line
+            start = later
 
     def json(self, value: Any) -> None:
         """A value as JSON, one object or list."""
@@ -108,6 +128,19 @@ class Paper:
                 pad = " " * (widths[i] - visible(cell))
                 cells.append(pad + cell if i in right else cell + pad)
             self.line(indent + "  ".join(cells))
+
+
+def wrapped(text: str, first: int, later: int) -> list[str]:
+    """The text in lines of at most so many columns, the first and the later ones; a longer word stands alone."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if line and visible(longer) > (later if lines else first):
+            lines.append(line)
+            longer = word
+        line = longer
+    return [*lines, line]
 
 
 def visible(text: str) -> int:

@@ -12,22 +12,26 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from orchestrator.cli.board import Board
+from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import ASCII, COLOURS, Symbols
+from orchestrator.cli.questions import Question
 from orchestrator.cli.rows import Doing, Row
-from orchestrator.cli.views import heading
+from orchestrator.cli.sentences import heading, how_to_answer
 from orchestrator.cli.window import window
 from orchestrator.cli.words import count, duration, one_line, ticking
 
 _NAME_COLUMNS = 32
 _TIME_COLUMNS = 7
 _DIM = "bright_black"
+#: Something is under way in a step that stands so.
+_ACTIVE = ("running", "retrying", "recovering")
 
 
 class Picture:
     """Draws a board. `footer` stands below the steps, with the time that has passed; the last picture has none."""
 
-    def __init__(self, board: Board, symbols: Symbols, *, kept: bool) -> None:
-        self._board, self._symbols, self._kept = board, symbols, kept
+    def __init__(self, board: Board, symbols: Symbols, hints: Hints, *, kept: bool) -> None:
+        self._board, self._symbols, self._hints, self._kept = board, symbols, hints, kept
         self.footer: str | None = "Ctrl-C pauses"
         self.footer_style = _DIM
 
@@ -37,7 +41,8 @@ class Picture:
 
     def _lines(self, now: float, width: int, height: int) -> Iterator[Text]:
         rows = self._board.rows(now)
-        shown = window(rows, max(1, height - 5))
+        asked = next((row.asked for row in rows if row.asked), None)
+        shown = window(rows, max(1, height - (6 if asked else 5)))
         name, *rest = heading(self._board, kept=self._kept)
         yield Text.assemble((name, "bold"), *(f" {self._symbols.dot} {part}" for part in rest))
         yield Text()
@@ -54,6 +59,8 @@ class Picture:
             yield Text()
             line = Text(f"  {dot.join((done, ticking(self._board.seconds(now))))}{dot}", style=_DIM)
             yield line.append(self.footer, style=self.footer_style)
+            if asked is not None and self._kept:
+                yield Text(f"  {how_to_answer(self._hints, self._board, asked.key)}", style=COLOURS["waiting"])
 
     def _line(self, row: Row, now: float, columns: int, width: int) -> Text:
         state = row.state
@@ -69,12 +76,14 @@ class Picture:
     def _took(self, row: Row, *, idle: bool) -> str:
         if row.seconds is None or idle:
             return ""
-        return ticking(row.seconds) if row.state in ("running", "retrying") else duration(row.seconds)
+        return ticking(row.seconds) if row.state in _ACTIVE else duration(row.seconds)
 
     def _rest(self, row: Row, state: str, now: float, width: int) -> Iterator[tuple[str, str]]:
-        if state in ("running", "retrying"):
+        if state in _ACTIVE or (state == "waiting" and row.total is not None):
             yield from self._bar(row, width)
             yield from self._under_way(row, now)
+        elif state == "waiting" and row.asked is not None:
+            yield _waiting(row.asked), COLOURS["waiting"]
         elif state == "failed":
             yield self._why(row), "red"
         elif state == "skipped":
@@ -101,23 +110,28 @@ class Picture:
     def _under_way(self, row: Row, now: float) -> Iterator[tuple[str, str]]:
         if row.failed:
             yield f"{row.failed} failed  ", COLOURS["failed"]
+        if row.asked is not None:
+            alone = f"{row.asked.key} {_waiting(row.asked)}"
+            yield f"{row.waiting} waiting  {'' if row.doing else alone}", COLOURS["waiting"]
         if not row.doing:
             return
         first = row.doing[0]
         if row.total is not None:
             percent = f" {first.fraction:>3.0%}" if first.fraction is not None else ""
             yield f"{first.key}{percent}  ", ""
-        yield from self._attempt(first, now)
+        if first.recovery:
+            yield f"recovering: {first.recovery}  ", COLOURS["recovering"]
+        yield from self._attempt(first, now, row.name)
         if row.running > 1:
             yield f"  +{row.running - 1}", ""
 
-    def _attempt(self, doing: Doing, now: float) -> Iterator[tuple[str, str]]:
+    def _attempt(self, doing: Doing, now: float, name: str) -> Iterator[tuple[str, str]]:
         if doing.due_at is not None:
             wait = ticking(max(0.0, doing.due_at - now) + 0.99)
             yield f"attempt {doing.attempt + 1} in {wait}: ", COLOURS["retrying"]
-        elif doing.attempt > 1:
+        elif doing.attempt > 1 and not doing.recovery:
             yield f"attempt {doing.attempt}  ", COLOURS["retrying"]
-        yield doing.text, _DIM
+        yield doing.text or one_line(name), _DIM
 
     def _why(self, row: Row) -> str:
         step = self._board.record.steps.get(row.key)
@@ -130,3 +144,7 @@ class Picture:
         line.no_wrap = True
         line.truncate(max(1, width - 1), overflow="crop" if self._symbols is ASCII else "ellipsis")
         return line
+
+
+def _waiting(question: Question) -> str:
+    return f"waiting for a person: {one_line(question.instructions)}"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from orchestrator.cli.questions import Question
 from orchestrator.types import StepKey
 
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """An attempt under way, or the wait for the next one (`due_at`, seconds since the epoch)."""
+    """An attempt under way, or the wait for the next one (`due_at`, seconds since the epoch).
+
+    `recovery` says which way out of a failure is being taken, in words; what that runs for the step has a `key` of its
+    own, `fetch/mirror`.
+    """
 
     key: StepKey
     attempt: int
@@ -18,15 +24,17 @@ class Doing:
     fraction: float | None = None
     text: str = ""
     due_at: float | None = None
+    recovery: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One step as it stands.
 
-    `state` is its status, or `retrying` while all that is under way waits for another attempt, or `unfinished` where
-    it had begun and nobody is at it. `seconds` is the time that was worked on it; `done` and `total` count the items of
-    a loop, `doing` are some of the `running` attempts.
+    `state` is its status, or `retrying` while all that is under way waits for another attempt, `recovering` while it
+    takes another way out of a failure, `waiting` while a person is asked and nothing else is under way, or `unfinished`
+    where it had begun and nobody is at it. `seconds` is the time that was worked on it; `done` and `total` count the
+    items of a loop, `doing` are some of the `running` attempts, `asked` is the first of the `waiting` questions.
     """
 
     key: StepKey
@@ -41,6 +49,11 @@ class Row:
     running: int
     text: str
     earlier: bool
+    name: str = ""
+    asked: Question | None = None
+    waiting: int = 0
+    recovery: str = ""
+    rollbacks: int = 0
 
     @property
     def fraction(self) -> float | None:
@@ -48,3 +61,16 @@ class Row:
         if self.total is not None:
             return self.done / self.total if self.total else 1.0
         return self.doing[0].fraction if self.doing else None
+
+
+def way_out(plan: Mapping[str, Any] | None) -> str:
+    """A recovery plan in words: `alternative mirror`, `rollback to checkpoint base`, `skip`."""
+    match plan:
+        case None:
+            return ""
+        case {"strategy": "alternative_path", "alternative_steps": [*steps]}:
+            return f"alternative {', then '.join(map(str, steps))}"
+        case {"strategy": "rollback", "target_checkpoint": checkpoint}:
+            return f"rollback to checkpoint {checkpoint}" if checkpoint else "rollback to the latest checkpoint"
+        case _:
+            return str(plan.get("strategy", "")).replace("_", " ")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from orchestrator.journal.events import Entry
     from orchestrator.pipelines.model import Pipeline
 
-_CTRL_C = """\b
+#: What Ctrl-C does to a command that runs steps.
+CTRL_C = """\b
 Ctrl-C
   once   starts nothing new, asks what runs to end and gives it 10 seconds;
          the execution is paused then, and `resume` goes on (exit code 130)
@@ -27,7 +28,7 @@ SIGTERM does the same.
 """
 
 
-@click.command(epilog=_CTRL_C)
+@click.command(epilog=CTRL_C)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-i", "--input", "texts", metavar="NAME=VALUE", multiple=True, help="An input; may be repeated.")
 @click.option(
@@ -57,7 +58,7 @@ def run(file: Path, texts: Sequence[str], inputs_file: Path | None, execution_id
     return _conductor(id_, options).conduct(past, lambda o: o.arun(pipeline, inputs, execution_id=id_))
 
 
-@click.command(epilog=_CTRL_C)
+@click.command(epilog=CTRL_C)
 @click.argument("execution_id", metavar="ID")
 @running_options("disk", "process")
 def resume(execution_id: str, **options: Any) -> int:
@@ -66,10 +67,10 @@ def resume(execution_id: str, **options: Any) -> int:
     What was recorded is not done again. Where the execution has completed already, its result is shown. The pipeline is
     the one that was recorded when the execution began: the handlers' code is read anew, the YAML file is not.
     """
-    return _go_on(execution_id, options, lambda o: o.aresume(execution_id))
+    return go_on(execution_id, options, lambda o: o.aresume(execution_id))
 
 
-@click.command(epilog=_CTRL_C)
+@click.command(epilog=CTRL_C)
 @click.argument("execution_id", metavar="ID")
 @click.option("--step", metavar="KEY", help="Only this failed step, `load` or `months[3]`.  [default: all of them]")
 @running_options("disk", "process")
@@ -92,7 +93,7 @@ def retry(execution_id: str, step: str | None, **options: Any) -> int:
             go_on = f"its process is gone; `orchestrator resume {execution_id}` goes on with it"
             raise NotResumableError(execution_id, "abandoned", go_on) from None
 
-    return _go_on(execution_id, options, again)
+    return go_on(execution_id, options, again)
 
 
 def _conductor(execution_id: str, options: Mapping[str, Any]) -> Conductor:
@@ -101,7 +102,8 @@ def _conductor(execution_id: str, options: Mapping[str, Any]) -> Conductor:
     return Conductor(Manner(hints=hints(options["store"]), **options), execution_id)
 
 
-def _go_on(execution_id: str, options: Mapping[str, Any], work: Any) -> int:
+def go_on(execution_id: str, options: Mapping[str, Any], work: Any) -> int:
+    """Run `work` on an execution that exists, in front of the person."""
     from orchestrator.cli.look import step_ids
     from orchestrator.errors import UnknownExecutionError
 

@@ -29,5 +29,7 @@ def show(execution_id: str, step: str | None, store: str | None, as_json: bool) 
         look = Look.at(orchestrator, execution_id)
         if as_json:
             paper.json(step_data(look, look.step(step), whole=True) if step else execution_data(look))
+        elif step:
+            paper.lines(step_lines(look, step, paper, hints(store)))
         else:
-            paper.lines(step_lines(look, step, paper) if step else execution_lines(look, paper, hints(store)))
+            paper.lines(execution_lines(look, paper, hints(store)))

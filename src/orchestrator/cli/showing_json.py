@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.cli.look import Look
+from orchestrator.cli.questions import Question
 from orchestrator.cli.words import iso
 from orchestrator.journal.fold import StepRecord
 
@@ -27,6 +28,8 @@ def execution_data(look: Look) -> Mapping[str, Any]:
         "outputs": value(record.outputs) if record.outputs is not None else None,
         "failed_step": record.failed_step,
         "error": record.error,
+        "pause_reason": record.pause_reason or None,
+        "waiting": {question.key: question.instructions for question in look.board.questions.unanswered()},
         "checkpoints": record.checkpoints,
         "steps_done": record.steps_done,
         "steps_total": len(look.board.order),
@@ -49,6 +52,10 @@ def step_data(look: Look, step: StepRecord, *, whole: bool = False) -> Mapping[s
         "items": _items(step),
         "reason": step.reason or None,
         "checkpoint": step.checkpoint,
+        "name": step.name or None,
+        "recovery": step.plan,
+        "rollbacks": look.record.rollbacks.get(step.key, 0),
+        "questions": [_question(question) for question in look.board.questions.about(step.key)],
         "failures": [
             {"attempt": f.attempt, "at": iso(f.at), "error": f.error, "due_at": iso(f.due_at)}
             for f in step.failures or ()
@@ -56,6 +63,19 @@ def step_data(look: Look, step: StepRecord, *, whole: bool = False) -> Mapping[s
     }
     found = look.output(step) if whole else None
     return data if found is None else {**data, "output": found[0]}
+
+
+def _question(question: Question) -> Mapping[str, Any]:
+    """What a person was asked, and the answer; its value is the step's output."""
+    return {
+        "attempt": question.attempt,
+        "asked_at": iso(question.asked_at),
+        "instructions": question.instructions,
+        "deadline": iso(question.deadline),
+        "decision": question.decision,
+        "by": question.by or None,
+        "answered_at": iso(question.answered_at),
+    }
 
 
 def _items(step: StepRecord) -> Mapping[str, int] | None:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from orchestrator.cli.ending import output_lines
 from orchestrator.cli.hints import Hints
 from orchestrator.cli.look import Look
-from orchestrator.cli.paper import COLOURS, Paper
+from orchestrator.cli.paper import COLOURS, Paper, visible
 from orchestrator.cli.rows import Row
 from orchestrator.cli.story import step_story, story
-from orchestrator.cli.words import clean, count, duration, moment, plain_data
+from orchestrator.cli.waiting import how_to_answer, only_waits, waiting_lines
+from orchestrator.cli.words import clean, count, duration, moment, one_line, plain_data
+from orchestrator.status import UNFINISHED
 
 #: Lines of a traceback, for the execution that it ended and for the step that it belongs to.
 _TRACEBACK_LINES, _WHOLE_TRACEBACK = 12, 200
@@ -21,40 +23,55 @@ _NAME_COLUMNS = 40
 def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     """The execution, its steps, what came out of it or what went wrong, and what to type next."""
     record = look.record
-    yield f"{paper.bold(record.pipeline_id)}  {record.execution_id}  {paper.paint(look.state, COLOURS.get(look.state))}"
+    reason = f" ({one_line(record.pause_reason)})" if record.pause_reason else ""
+    state = paper.paint(look.state, COLOURS.get(look.state))
+    yield from paper.prose(f"{paper.bold(record.pipeline_id)}  {record.execution_id}  {state}{reason}")
     steps = f"{record.steps_done} of {count(len(look.board.order), 'step')}"
     took = duration(look.board.seconds(look.now))
-    yield paper.dim(paper.joined(moment(record.created_at), took, steps, look.orchestrator.store.location))
+    facts = paper.joined(moment(record.created_at), took, steps, look.orchestrator.store.location)
+    yield from map(paper.dim, paper.prose(facts))
     yield ""
     columns = min(_NAME_COLUMNS, max(len(key) for key in look.board.order))
     for row in look.board.rows(look.now):
-        yield _row(row, columns, look, paper)
+        yield from _row(row, columns, look, paper)
     if record.outputs is not None and (outputs := look.orchestrator.value(record.outputs)):
         yield ""
         yield "outputs"
         yield from output_lines(outputs, paper)
-    told = list(story(record, paper, traceback_lines=_TRACEBACK_LINES))
+    told = list(story(look.board, paper, traceback_lines=_TRACEBACK_LINES))
     yield from ["", *told] if told else []
     yield ""
+    if record.status in UNFINISHED:
+        yield from waiting_lines(look.board, paper, hints, traceback_lines=_TRACEBACK_LINES)
     yield from _next(look, paper, hints)
 
 
-def _row(row: Row, columns: int, look: Look, paper: Paper) -> str:
+def _row(row: Row, columns: int, look: Look, paper: Paper) -> Iterator[str]:
     idle = row.state in ("pending", "skipped") or row.seconds is None
     took = "" if idle else duration(row.seconds or 0.0)
     name = f"{row.key:<{columns}}"
-    told = paper.dim(f"{took:>7}  {', '.join(_told(row, look))}")
-    return f"  {paper.symbol(row.state)} {paper.dim(name) if idle else name}  {told}"
+    start = f"  {paper.symbol(row.state)} {paper.dim(name) if idle else name}  {paper.dim(f'{took:>7}')}  "
+    first, *more = paper.prose(", ".join(_told(row, look)), start, " " * visible(start))
+    yield start + paper.dim(first.removeprefix(start))
+    yield from map(paper.dim, more)
 
 
 def _told(row: Row, look: Look) -> Iterator[str]:
+    if row.name:
+        yield one_line(row.name)
     if row.state != "completed":
         yield row.state
     if row.total is not None:
         some = "" if row.done == row.total else f"{row.done:,} of "
         yield some + count(row.total, "item")
+    if row.waiting and row.total is not None:
+        yield f"{row.waiting:,} waiting for a person"
     if row.attempt > 1:
         yield count(row.attempt, "attempt")
+    if row.recovery and row.state != "skipped":
+        yield row.recovery
+    if row.rollbacks:
+        yield count(row.rollbacks, "rollback")
     checkpoint = look.step(row.key).checkpoint
     if checkpoint is not None:
         yield f"checkpoint {checkpoint}"
@@ -63,11 +80,13 @@ def _told(row: Row, look: Look) -> Iterator[str]:
 def _next(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     resume = ("resume", "go on")
     verb = {"failed": ("retry", "retry"), "paused": resume, "abandoned": resume}.get(look.state)
+    if look.state == "paused" and only_waits(look.board):
+        verb = None
     for word, purpose in (verb, ("logs", "logs")) if verb else (("logs", "logs"),):
-        yield f"  {purpose:<7}{paper.bold(hints.command(word, look.record.execution_id))}"
+        yield f"  {purpose:<9}{paper.bold(hints.command(word, look.record.execution_id))}"
 
 
-def step_lines(look: Look, key: str, paper: Paper) -> Iterator[str]:
+def step_lines(look: Look, key: str, paper: Paper, hints: Hints) -> Iterator[str]:
     """One step: how it stands, what went wrong in it, and its whole output."""
     step = look.step(key)
     state = look.board.state(step)
@@ -77,10 +96,19 @@ def step_lines(look: Look, key: str, paper: Paper) -> Iterator[str]:
         told = [moment(step.started_at)]
         told += [duration(seconds)] if seconds is not None else []
         told += [f"attempt {step.attempt}"] if step.attempt > 1 else []
-        yield paper.dim(paper.joined(*told))
+        told += [one_line(step.name)] if step.name else []
+        yield from map(paper.dim, paper.prose(paper.joined(*told)))
     if step.failures:
+        questions = look.board.questions.about(step.key)
+        answered = [question for question in questions if not (step.waiting and question is questions[-1])]
         yield ""
-        yield from step_story(step, paper, traceback_lines=_WHOLE_TRACEBACK)
+        yield from step_story(step, paper, answered, traceback_lines=_WHOLE_TRACEBACK)
+        if len(answered) < len(questions):
+            yield ""
+            yield from how_to_answer(look.board, questions[-1], paper, hints)
+    if step.reason:
+        yield ""
+        yield from paper.prose(one_line(step.reason), "  ")
     found = look.output(step)
     if found is not None:
         value = plain_data(found[0])

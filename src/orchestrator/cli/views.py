@@ -13,9 +13,11 @@ from collections import Counter
 from typing import Protocol
 
 from orchestrator.cli.board import Board
+from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Paper
+from orchestrator.cli.sentences import Sentences, heading
 from orchestrator.cli.streams import hush, is_full, pipe_is_broken
-from orchestrator.cli.words import count, duration, one_line, stopwatch
+from orchestrator.cli.words import one_line, stopwatch
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
 from orchestrator.journal.store import Note
@@ -67,8 +69,9 @@ class SilentView:
 class LineView:
     """One line per event, each flushed, for files, pipes and CI."""
 
-    def __init__(self, board: Board, paper: Paper, *, kept: bool) -> None:
+    def __init__(self, board: Board, paper: Paper, hints: Hints, *, kept: bool) -> None:
         self._board, self._paper, self._kept = board, paper, kept
+        self._sentences = Sentences(board, hints if kept else None)
         self._began: float | None = None
         self._held: dict[tuple[str, int], list[Note]] = {}
         self._shown: Counter[tuple[str, int]] = Counter()
@@ -81,7 +84,7 @@ class LineView:
             self._began = entry.at
         if isinstance(entry.event, ev.ExecutionClaimed):
             self._write(self._paper.joined(*heading(self._board, kept=self._kept)))
-        elif text := self._told(entry.event, entry.at):
+        for text in self._sentences.of(entry):
             self._write(f"{stopwatch(entry.at - self._began)} {text}")
         if isinstance(entry.event, ev.StepStarted):
             with self._lock:
@@ -123,30 +126,6 @@ class LineView:
                 raise
             hush(self._paper.stream)
 
-    def _told(self, event: ev.Event, at: float) -> str:
-        match event:
-            case ev.StepStarted(key=key, attempt=attempt):
-                return f"{key} started" + (f" (attempt {attempt})" if attempt > 1 else "")
-            case ev.LoopExpanded(key=key, items=items):
-                return f"{key} has {count(len(items), 'item')}"
-            case ev.StepSucceeded(key=key):
-                return f"{key} completed ({self._took(key, at)})"
-            case ev.StepSkipped(key=key, reason=reason):
-                return f"{key} skipped: {reason}"
-            case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at):
-                wait = duration(due_at - at)
-                return f"{key} failed (attempt {attempt}), again in {wait}: {_message(error)}"
-            case ev.StepFailed(key=key, attempt=attempt, error=error):
-                return f"{key} failed (attempt {attempt}): {_message(error)}"
-            case ev.ExecutionRetried(keys=keys):
-                return f"trying again: {', '.join(keys)}" if keys else "making the outputs again"
-        return ""
-
-    def _took(self, key: str, at: float) -> str:
-        step = self._board.record.steps[StepKey(key)]
-        items = f"{count(len(step.items), 'item')} in " if step.items is not None else ""
-        return items + duration(self._board.step_seconds(step.key, at) or 0.0)
-
     def _of_output(self, note: Note) -> str:
         attempt = (note.step_key, note.attempt)
         self._shown[attempt] += 1
@@ -163,20 +142,7 @@ class LineView:
         return f"{note.step_key} {(note.fraction or 0.0):.0%} {one_line(note.text)}"
 
 
-def heading(board: Board, *, kept: bool) -> list[str]:
-    """What runs, under which id, and what there is to know at its start."""
-    record = board.record
-    parts = [record.pipeline_id, f"execution {record.execution_id}"]
-    if board.done_before:
-        parts.append(f"{board.done_before} of {count(record.steps_total, 'step')} done before")
-    return parts if kept else [*parts, "kept in memory only"]
-
-
 def _say(text: str) -> None:
     """Past `sys.stderr`, which a handler may have put something else in place of."""
     with contextlib.suppress(OSError):
         os.write(2, f"{text}\n".encode())
-
-
-def _message(error: ev.ErrorData) -> str:
-    return one_line(str(error.get("message", "")))

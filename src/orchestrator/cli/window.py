@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestrator.cli.rows import Row
 
-_ACTIVE = ("running", "retrying", "failed")
+_ACTIVE = ("running", "retrying", "recovering", "waiting", "failed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,12 @@ EXPECTED = {
     errors.StepError: ExitCode.FAILED,
     errors.StoreError: ExitCode.STORE_FAILED,
     errors.DecodeError: ExitCode.STORE_FAILED,
+    errors.StateFileError: ExitCode.STORE_FAILED,
     errors.OwnedElsewhereError: ExitCode.OWNED_ELSEWHERE,
     errors.LeaseLostError: ExitCode.OWNED_ELSEWHERE,
     errors.ProcessesLeftError: ExitCode.OWNED_ELSEWHERE,
     errors.InterruptedExecution: ExitCode.INTERRUPTED,
+    errors.ExecutionWaitsError: ExitCode.WAITS,
     errors.IllegalMoveError: ExitCode.BUG,
 }
 #: Never raised themselves, only what is below them.

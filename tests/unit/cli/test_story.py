@@ -1,13 +1,18 @@
 """The story of a step that failed, also where it came to a good end."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
+from orchestrator.cli.board import Board
 from orchestrator.cli.paper import Paper
-from orchestrator.cli.story import step_story, traceback_tail
-from orchestrator.journal.fold import FailedAttempt, StepRecord
+from orchestrator.cli.questions import Question
+from orchestrator.cli.story import step_story, story
+from orchestrator.cli.tracebacks import traceback_tail
+from orchestrator.cli.words import moment
+from orchestrator.journal.fold import FailedAttempt, Intervention, StepRecord
 from orchestrator.status import StepStatus
-from orchestrator.types import StepKey
+from orchestrator.types import ExecutionId, StepKey
 
 
 def frame(file: str, function: str) -> list[str]:
@@ -40,6 +45,68 @@ def test_the_headline_says_how_the_step_stands_now() -> None:
     assert headline(completed, 2.0) == "+ step vals[0] succeeded after 1 failed attempt"
     assert headline(running, 2.0, 3.0) == "x step vals[0] is being tried again after 2 attempts"
     assert headline(failed, 2.0, None) == "x step vals[0] failed after 2 attempts"
+
+
+def told(step: StepRecord, *questions: Question) -> list[str]:
+    return [*step_story(step, Paper(io.StringIO()), questions, traceback_lines=0)]
+
+
+def step_of(status: StepStatus, *attempts: int, message: str = "no", **rest: Any) -> StepRecord:
+    failures = [FailedAttempt(n, 100.0 * n, {"message": message}, None) for n in attempts]
+    return StepRecord(StepKey("fetch"), status, failures=failures, **rest)
+
+
+PLAN = {"strategy": "alternative_path", "alternative_steps": ["mirror"]}
+ASKED = Question(StepKey("fetch"), 1, 100.0, "make\nit")
+ANSWERED = replace(ASKED, decision="retry", by="Ada", answered_at=160.0)
+
+
+def test_the_headline_says_which_way_out_was_taken() -> None:
+    completed, skipped, running = StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.RUNNING
+    waits = Intervention("make it", 100.0)
+    assert told(step_of(completed, 1, plan=PLAN))[0] == (
+        "+ step fetch succeeded by alternative mirror after 1 failed attempt"
+    )
+    assert told(step_of(skipped, 1, 2))[0] == "- step fetch was skipped after 2 failed attempts"
+    assert told(step_of(running, 1, plan=PLAN))[0] == (
+        "x step fetch is recovering (alternative mirror) after 1 attempt"
+    )
+    assert told(step_of(running, 1, intervention=waits))[0] == "? step fetch waits for a person after 1 failed attempt"
+    assert told(step_of(StepStatus.CANCELLED, 1))[0] == "x step fetch was cancelled after 1 failed attempt"
+
+
+def test_what_a_person_was_asked_and_said() -> None:
+    lines = told(step_of(StepStatus.RUNNING, 1, 2), ANSWERED, replace(ASKED, attempt=2))
+    told_so = [line.strip() for line in lines[2:4]]
+    assert told_so[0] == "then asked: make it"
+    assert told_so[1] == f"Ada answered retry at {moment(160.0)}, 1m 00s later"
+    assert lines[5].strip() == "then asked: make it" and len(lines) == 6
+    (*_, last) = told(step_of(StepStatus.FAILED, 1), replace(ANSWERED, by=""))
+    assert last.startswith("    somebody answered retry")
+
+
+def test_a_question_that_nobody_answered() -> None:
+    late = replace(ASKED, deadline=150.0, decision="abort", by="the deadline", answered_at=151.0)
+    assert told(step_of(StepStatus.FAILED, 1), late)[-1] == f"    nobody answered until {moment(150.0)}"
+    assert told(step_of(StepStatus.FAILED, 1), ASKED)[-1] == "    nobody answered"
+
+
+def test_an_attempt_is_told_once_where_its_recovery_did_not_help() -> None:
+    assert told(step_of(StepStatus.FAILED, 1, 1)) == ["x step fetch failed", "    no"]
+    other = FailedAttempt(1, 9.0, {"message": "other"}, None)
+    step = step_of(StepStatus.FAILED, 1)
+    step.failures = [*(step.failures or ()), other]
+    assert len(told(step)) == 3 and "other" in told(step)[-1]
+
+
+def test_what_else_failed() -> None:
+    board = Board(ExecutionId("x"))
+    failed, completed = StepStatus.FAILED, StepStatus.COMPLETED
+    for key, status in (("a", failed), ("b", failed), ("c", completed), ("a/mirror", failed)):
+        board.record.steps[StepKey(key)] = replace(step_of(status, 1), key=StepKey(key))
+    board.record.failed_step = StepKey("a")
+    lines = [*story(board, Paper(io.StringIO()), traceback_lines=0)]
+    assert lines == ["x step a failed", "    no", "", "  also failed: b"]
 
 
 def test_the_handlers_own_frame_is_kept_with_the_tail() -> None:

@@ -3,8 +3,9 @@
 import io
 import threading
 
-from tests.unit.cli.test_board import ERROR, NULL, Told, failed, started, succeeded
+from tests.unit.cli.test_board import ERROR, NULL, Told, answered, asked, failed, recovering, started, succeeded
 
+from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import ASCII, Paper, Symbols
 from orchestrator.cli.picture import Picture
 from orchestrator.cli.views import LineView
@@ -13,6 +14,8 @@ from orchestrator.journal.events import Entry
 from orchestrator.journal.store import Note
 from orchestrator.types import StepKey
 
+HINTS = Hints("orc")
+
 
 class Lines:
     """A line view and what it wrote."""
@@ -20,7 +23,7 @@ class Lines:
     def __init__(self, *steps: str) -> None:
         self.told = Told(*steps)
         self.stream = io.StringIO()
-        self.view = LineView(self.told.board, Paper(self.stream), kept=True)
+        self.view = LineView(self.told.board, Paper(self.stream), HINTS, kept=True)
         self.view.event(Entry(1, 0.0, ev.ExecutionClaimed("host:1", 1)))
 
     def __call__(self, at: float, *events: ev.Event) -> None:
@@ -57,6 +60,40 @@ def test_a_line_per_event() -> None:
         "01:02.0 x skipped: its condition was false",
         "01:03.0 trying again: items[0]",
         "01:03.0 making the outputs again",
+    ]
+
+
+def test_recoveries_questions_and_restores_are_told() -> None:
+    lines = Lines("fetch", "last")
+    lines(0.0, ev.CheckpointCreated("00000003", "initial"))
+    lines(0.0, ev.StepStarted(StepKey("fetch"), 1, 1, "Fetch\nthe orders"))
+    lines(1.0, recovering("fetch", strategy="alternative_path", alternative_steps=["mirror", "copy"]))
+    lines(1.0, started("fetch/mirror"), succeeded("fetch/mirror"), succeeded("fetch"))
+    lines(2.0, started("last"), asked("last"))
+    lines(3.0, answered("last", "retry"), answered("last", "skip", by=""), started("last", 2))
+    lines(4.0, recovering("last", strategy="rollback", target_checkpoint=None))
+    lines(4.0, ev.ExecutionRestored("00000003", 3, (StepKey("fetch"), StepKey("last")), cause=StepKey("last")))
+    lines(5.0, ev.ExecutionRestored("gone", 0, tuple(StepKey(f"s{n}") for n in range(1234))))
+    lines(5.0, ev.VariablesChanged((("a", NULL),)), ev.ExecutionCancelled("too\nlate"))
+    assert lines.lines[1:] == [
+        "00:00.0 fetch started: Fetch the orders",
+        "00:01.0 fetch failed (attempt 1): ConnectionError: refused again",
+        "00:01.0 fetch recovering: alternative mirror, then copy",
+        "00:01.0 fetch/mirror started",
+        "00:01.0 fetch/mirror completed (0.0 s)",
+        "00:01.0 fetch completed (1.0 s)",
+        "00:02.0 last started",
+        "00:02.0 last failed (attempt 1): ConnectionError: refused again",
+        "00:02.0 last waiting for a person: make the table",
+        "00:02.0 last answer with orc answer x last retry (or skip, or abort)",
+        "00:03.0 last answered: retry (by Ada)",
+        "00:03.0 last answered: skip",
+        "00:03.0 last started (attempt 2)",
+        "00:04.0 last failed (attempt 1): ConnectionError: refused again",
+        "00:04.0 last recovering: rollback to the latest checkpoint",
+        "00:04.0 set back to checkpoint initial by step last; again from there: fetch, last",
+        "00:05.0 set back to checkpoint gone; again from there: s0, s1, s2, s3, s4 and 1,229 more",
+        "00:05.0 cancelled: too late",
     ]
 
 
@@ -97,12 +134,12 @@ def test_a_reader_that_is_gone_is_written_to_no_more(tmp_path: object) -> None:
             raise BrokenPipeError(32, "Broken pipe")
 
     told = Told("load")
-    view = LineView(told.board, Paper(Gone()), kept=True)
+    view = LineView(told.board, Paper(Gone()), HINTS, kept=True)
     view.event(Entry(1, 0.0, ev.ExecutionClaimed("host:1", 1)))
 
 
 def picture(told: Told, now: float, width: int = 100, height: int = 30, symbols: Symbols | None = None) -> list[str]:
-    drawn = Picture(told.board, symbols or Symbols(), kept=True).draw(now, width, height)
+    drawn = Picture(told.board, symbols or Symbols(), HINTS, kept=True).draw(now, width, height)
     return [line.plain.rstrip() for line in drawn]
 
 
@@ -131,13 +168,42 @@ def test_the_picture_of_each_state() -> None:
     assert "\n".join(plain).isascii()
 
 
+def test_the_picture_of_recoveries_and_questions() -> None:
+    told = Told("fetch", "asked", "items", "named")
+    told(0.0, *(started(key) for key in ("fetch", "asked")), ev.StepStarted(StepKey("named"), 1, 1, "The orders"))
+    told(1.0, recovering("fetch", strategy="alternative_path", alternative_steps=["mirror"]), asked("asked"))
+    told(1.0, ev.LoopExpanded(StepKey("items"), 1, (NULL,) * 4), *(started(f"items[{i}]") for i in range(3)))
+    told(2.0, asked("items[0]"), asked("items[2]"), started("fetch/mirror"))
+    told.note(2.0, "fetch/mirror", "from afar")
+    assert picture(told, 4.0) == [
+        "shop · execution x",
+        "",
+        "  ↻ fetch      4 s  recovering: alternative mirror  from afar",
+        "  ? asked    1.0 s  waiting for a person: make the table",
+        "  ● items      3 s  ──────────────── 0/4  2 waiting  items[1]",
+        "  ● named      4 s  The orders",
+        "",
+        "  0 of 4 steps · 4 s · Ctrl-C pauses",
+        "  answer with orc answer x asked retry (or skip, or abort)",
+    ]
+    told(5.0, ev.ExecutionPaused("waiting"))
+    assert [line[2:11].split() for line in picture(told, 9.0)[2:6]] == [
+        ["‖", "fetch"],
+        ["?", "asked"],
+        ["?", "items"],
+        ["‖", "named"],
+    ]
+    assert picture(told, 9.0)[4].endswith("0/4  2 waiting  items[0] waiting for a person: make the table")
+
+
 def test_no_line_is_wider_and_no_picture_higher_than_the_terminal() -> None:
     told = Told(*(f"step_with_a_long_name_{n}" for n in range(100)))
     told(0.0, *(started(f"step_with_a_long_name_{n}") for n in range(60)))
     for n in range(60):
         told.note(0.0, f"step_with_a_long_name_{n}", "wide 漢字 " * 40, 0.5)
+    told(0.0, asked("step_with_a_long_name_7"))
     for width in (1, 2, 10, 40, 59, 60, 200):
         for height in (6, 10, 24, 200):
-            drawn = Picture(told.board, Symbols(), kept=True).draw(1.0, width, height)
+            drawn = Picture(told.board, Symbols(), HINTS, kept=True).draw(1.0, width, height)
             assert all(line.cell_len <= max(1, width - 1) for line in drawn)
             assert len(drawn) < max(height, 9)

@@ -9,7 +9,8 @@ from orchestrator.cli.rows import Row
 from orchestrator.cli.window import window
 from orchestrator.types import StepKey
 
-STATES = ("pending", "running", "retrying", "completed", "failed", "skipped", "unfinished")
+ACTIVE = ("running", "retrying", "recovering", "waiting", "failed")
+STATES = ("pending", "completed", "skipped", "unfinished", *ACTIVE)
 
 
 def row(number: int, state: str) -> Row:
@@ -41,8 +42,8 @@ def test_what_is_shown_fits_is_in_order_and_what_is_not_is_counted(states: list[
     assert len(shown.rows) + bool(shown.before) + bool(shown.after) <= max(height, 3)
     assert [r.key for r in shown.rows] == sorted(r.key for r in shown.rows)
     assert len(shown.rows) + sum(counted) == len(all_rows)
-    active = sum(r.state in ("running", "retrying", "failed") for r in all_rows)
-    shown_active = sum(r.state in ("running", "retrying", "failed") for r in shown.rows)
+    active = sum(r.state in ACTIVE for r in all_rows)
+    shown_active = sum(r.state in ACTIVE for r in shown.rows)
     assert shown_active == min(active, len(shown.rows))
 
 
