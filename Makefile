@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS     ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench docs lock clean
+.PHONY: help demo test lint format mutants bench docs lock clean
 
 help:           ## what can be made here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s%s\n", $$1, $$2}' Makefile
@@ -34,8 +34,12 @@ format: .venv/.dev ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.dev ## measure; the figures go to benchmarks/RESULTS.md
+mutants: .venv/.dev ## break the code on purpose, one way at a time; the tests must notice (ARGS="WORD" takes some)
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
+bench: .venv/.dev ## measure; the figures go to benchmarks/RESULTS.md and ROOMS.md
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.rooms $(ARGS)
 
 docs: .venv-docs/.done ## the documentation as a site, into site/
 	.venv-docs/bin/zensical build --clean --strict
