@@ -30,7 +30,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def test_the_python_page(folder: Path) -> None:
-    run_file, handlers, built, resumed, look, handler = blocks(ROOT / "docs/reference/python.md", "python")
+    run_file, handlers, built, resumed, look, failing, handler = blocks(ROOT / "docs/reference/python.md", "python")
     (folder / "handlers.py").write_text(handlers)
     (folder / "run_file.py").write_text(run_file.replace('{"hot": 30}', '{"hot": 30, "pace": 0}'))
     assert run(folder, "run_file.py").splitlines()[-1].isdigit()
@@ -39,6 +39,8 @@ def test_the_python_page(folder: Path) -> None:
     (folder / "pipeline.yaml").write_text("pipeline: p\nsteps:\n  - {id: a, set: {x: 1}}\n")
     (folder / "look.py").write_text(look)
     assert "monday completed 1 of 1" in run(folder, "look.py")
+    (folder / "failing.py").write_text(failing)
+    assert run(folder, "failing.py") == ""
     (folder / "resumed.py").write_text(resumed.replace('resume("monday")', 'resume("monday", store="journal.db")'))
     run(folder, "resumed.py")
     (folder / "handler.py").write_text(handler + '\nassert book("x").startswith("booked x")\n')
