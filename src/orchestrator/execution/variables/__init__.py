@@ -1,6 +1,5 @@
 """Variables: named, scoped, versioned values, and templates over them."""
 
-from orchestrator.execution.variables.bindings import HISTORY
 from orchestrator.execution.variables.cells import (
     Cell,
     GetBlob,
@@ -26,6 +25,7 @@ from orchestrator.execution.variables.context import VariableContext
 from orchestrator.execution.variables.manager import VariableManager
 from orchestrator.execution.variables.metadata import Variable, VariableMetadata, VariableVersion
 from orchestrator.execution.variables.resolving import CacheInfo
+from orchestrator.execution.variables.spaces import HISTORY
 from orchestrator.execution.variables.step_scope import StepScope
 from orchestrator.execution.variables.template_cell import TemplateCell
 from orchestrator.execution.variables.undo import Mark

@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.clock import Clock, SystemClock, new_id
 from orchestrator.errors import InputError, TemporaryGoneError, UnknownContextError
 from orchestrator.execution.variables.aliases import alias_stack, aliases_of, set_alias_stack
-from orchestrator.execution.variables.bindings import Binding, Space
+from orchestrator.execution.variables.bindings import Binding
 from orchestrator.execution.variables.cells import Cell, LiveCell, keep
 from orchestrator.execution.variables.changes import (
     Change,
@@ -29,6 +29,7 @@ from orchestrator.execution.variables.listeners import Listeners, listen
 from orchestrator.execution.variables.metadata import VariableMetadata, VariableVersion
 from orchestrator.execution.variables.resolving import CacheInfo, Resolver
 from orchestrator.execution.variables.restoring import changes_back
+from orchestrator.execution.variables.spaces import Space
 from orchestrator.execution.variables.table import Table
 from orchestrator.execution.variables.template_cell import TemplateCell
 from orchestrator.execution.variables.transfer import Incoming, Snapshot, changes_to

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from orchestrator.errors import EncodeError, TemplateError, TemporaryGoneError, UnknownNameError
 from orchestrator.execution.variables.aliases import AliasStack
-from orchestrator.execution.variables.bindings import Binding, Space
+from orchestrator.execution.variables.bindings import Binding
 from orchestrator.execution.variables.cells import Cell, LiveCell, PackedCell, keep
 from orchestrator.execution.variables.sharing import BoundedCache
+from orchestrator.execution.variables.spaces import Space
 from orchestrator.execution.variables.table import Table
 from orchestrator.execution.variables.template_cell import TemplateCell, hands_on
 from orchestrator.execution.variables.view import View, check_computed, weigh

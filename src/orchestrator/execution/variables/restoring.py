@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.execution.variables.bindings import Binding, Space
+from orchestrator.execution.variables.bindings import Binding
 from orchestrator.execution.variables.changes import Change, CloseContext, Delete, Depend, OpenContext, Write
+from orchestrator.execution.variables.spaces import Space
 from orchestrator.execution.variables.table import Table
 from orchestrator.execution.variables.undo import Dropped, Segment
 

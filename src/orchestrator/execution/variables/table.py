@@ -1,24 +1,26 @@
 """The table: everything that a manager's names stand for, and the one place that changes it.
 
-Whoever changes it holds the manager's lock. A single look-up needs no lock: it reads one dictionary after another, and
-a binding is replaced, never changed. `epoch` rises after each change, so that a cache that finds it unmoved need not
-look at anything else.
+Whoever changes it holds `lock`. A single look-up needs no lock: it reads one dictionary after another, and a binding
+is replaced, never changed. `epoch` rises after each change, so that a cache that finds it unmoved need not look at
+anything else.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, assert_never
 
 from orchestrator.errors import UnknownContextError
 from orchestrator.execution.variables.aliases import AliasStack
-from orchestrator.execution.variables.bindings import Binding, Space
+from orchestrator.execution.variables.bindings import Binding
 from orchestrator.execution.variables.cells import Cell
 from orchestrator.execution.variables.changes import Change, CloseContext, Delete, Depend, OpenContext, Stamp, Write
 from orchestrator.execution.variables.dependencies import Dependencies
 from orchestrator.execution.variables.listeners import Listeners
 from orchestrator.execution.variables.sharing import BoundedCache
+from orchestrator.execution.variables.spaces import Space
 from orchestrator.execution.variables.template_cell import TemplateCell
 from orchestrator.execution.variables.undo import UndoLog
 from orchestrator.execution.variables.words import VariableScope, VariableType
@@ -27,16 +29,33 @@ from orchestrator.execution.variables.words import VariableScope, VariableType
 class Table:
     """The root, the contexts, the dependencies; what is noted for marks, and who listens."""
 
-    __slots__ = ("contexts", "dependencies", "epoch", "listeners", "parent", "root", "serials", "shared", "undo")
+    __slots__ = (
+        "contexts",
+        "count",
+        "dependencies",
+        "epoch",
+        "listeners",
+        "lock",
+        "parent",
+        "root",
+        "serials",
+        "shared",
+        "touch",
+        "undo",
+    )
 
     def __init__(self, parent: Table | None) -> None:
         self.parent = parent
+        self.lock = threading.RLock()
         self.root = Space()
         self.contexts: dict[str, Space] = {}
         #: Made when first used, like the next three: an idle manager is small.
         self.dependencies: Dependencies | None = None
         self.undo: UndoLog | None = None
         self.listeners: Listeners | None = None
+        #: Is called under the lock at every write, with whether the name was new; and before every change of any kind.
+        self.count: Callable[[bool], object] | None = None
+        self.touch: Callable[[], object] | None = None
         #: Serial -> the decoded value that templates share, in a tuple of one.
         self.shared: BoundedCache[int, tuple[Any]] | None = None
         #: Shared with the parent, so that a serial means one binding in all of the family.
@@ -67,12 +86,8 @@ class Table:
         return found
 
     def _find(self, name: str, home: Space) -> Binding | None:
-        space: Space | None = home
-        while space is not None:
-            if (found := space.bindings.get(name)) is not None:
-                return found
-            space = space.parent
-        return None if self.parent is None else self.parent.find_global(name)
+        found = home.find(name)
+        return self.parent.find_global(name) if found is None and self.parent is not None else found
 
     def find_global(self, name: str) -> Binding | None:
         """What a name stands for to a child: a GLOBAL variable of the root, or of the parent's."""
@@ -81,28 +96,10 @@ class Table:
             return found
         return None if self.parent is None else self.parent.find_global(name)
 
-    def visible(self, home: Space) -> dict[str, Binding]:
-        """Every name that is found from a space without the parent and aliases; the nearest binding of each."""
-        found: dict[str, Binding] = {}
-        space: Space | None = home
-        while space is not None:
-            found = {**space.bindings, **found}
-            space = space.parent
-        return found
-
     def known(self, home: Space) -> list[str]:
-        """The same names, and the parent's."""
-        names = list(self.visible(home))
+        """Every name that is found from a space, aliases left out."""
+        names = list(home.visible())
         return names if self.parent is None else names + self.parent.known(self.parent.root)
-
-    def lost(self, name: str, home: Space) -> bool:
-        """Whether a TEMPORARY of this name was dropped where the name would be looked up."""
-        space: Space | None = home
-        while space is not None:
-            if space.lost is not None and name in space.lost:
-                return True
-            space = space.parent
-        return False
 
     def family_epoch(self) -> tuple[int, ...]:
         """Moves with every change here or above. To be read before what it stands for is."""
@@ -110,8 +107,12 @@ class Table:
 
     # -- changing: under the lock ----------------------------------------------------------------------------------
 
-    def apply(self, change: Change, at: float) -> None:
-        """Make a change as of `at`. One in a context that is gone changes nothing."""
+    def apply(self, changes: Iterable[Change], at: float) -> None:
+        """Make changes as of `at`. One in a context that is gone changes nothing."""
+        for change in changes:
+            self._apply(change, at)
+
+    def _apply(self, change: Change, at: float) -> None:
         match change:
             case Write(name=name, context_id=context_id):
                 if (space := self._present(context_id)) is not None:
@@ -156,10 +157,12 @@ class Table:
         tags: frozenset[str] | None,
         exact: bool = False,
         stamp: Stamp | None = None,
-    ) -> Binding | None:
-        """Bind a name in a space; gives what it was bound to."""
+    ) -> None:
+        """Bind a name in a space."""
         bindings = space.bindings
         old = bindings.get(name)
+        if self.touch is not None:
+            self.touch()
         if self.undo is not None:
             self.undo.binding(space.id, name, old)
         created_at = at
@@ -196,9 +199,10 @@ class Table:
         if type(cell) is TemplateCell or (old is not None and type(old.cell) is TemplateCell):
             self._note_template(space, new)
         self.epoch = serial
+        if self.count is not None:
+            self.count(old is None)
         if self.listeners is not None:
             self.listeners.wrote(old, new)
-        return old
 
     def _delete(self, space: Space, name: str, dropped: bool) -> None:
         old = space.bindings.get(name)
@@ -206,6 +210,8 @@ class Table:
             space.lose(name)
         if old is None:
             return
+        if self.touch is not None:
+            self.touch()
         if self.undo is not None:
             self.undo.binding(space.id, name, old)
         del space.bindings[name]
@@ -222,6 +228,8 @@ class Table:
     def _open(self, context_id: str, parent: Space | None) -> None:
         if parent is None or context_id in self.contexts:
             return
+        if self.touch is not None:
+            self.touch()
         space = self.contexts[context_id] = Space(context_id, parent)
         if self.undo is not None:
             self.undo.opened(space)
@@ -235,6 +243,8 @@ class Table:
         space = self.contexts.get(context_id)
         if space is None:
             return
+        if self.touch is not None:
+            self.touch()
         if space.parent is not None and space.parent.children is not None:
             space.parent.children.pop(context_id, None)
         to_close = [space]
@@ -251,6 +261,8 @@ class Table:
     def _depend(self, name: str, names: frozenset[str]) -> None:
         graph = self.graph()
         if graph.added(name) != names:
+            if self.touch is not None:
+                self.touch()
             if self.undo is not None:
                 self.undo.added(name, graph.added(name))
             graph.set_added(name, names)
@@ -260,6 +272,13 @@ class Table:
         if self.dependencies is None:
             self.dependencies = Dependencies()
         return self.dependencies
+
+    # -- telling: after the lock -----------------------------------------------------------------------------------
+
+    def deliver(self) -> None:
+        """Tell the handlers of what was changed; with no lock held."""
+        if self.listeners is not None:
+            self.listeners.delivery.run()
 
     def _note_template(self, space: Space, new: Binding) -> None:
         if space is self.root:

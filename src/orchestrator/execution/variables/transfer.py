@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from orchestrator.errors import InputError
-from orchestrator.execution.variables.bindings import Binding, Space
+from orchestrator.execution.variables.bindings import Binding
 from orchestrator.execution.variables.cells import Cell, keep
 from orchestrator.execution.variables.changes import (
     Change,
@@ -31,6 +31,7 @@ from orchestrator.execution.variables.changes import (
 from orchestrator.execution.variables.dependencies import Dependencies
 from orchestrator.execution.variables.metadata import VariableMetadata
 from orchestrator.execution.variables.parts import Part
+from orchestrator.execution.variables.spaces import Space
 from orchestrator.execution.variables.table import Table
 from orchestrator.execution.variables.template_cell import TemplateCell
 from orchestrator.execution.variables.words import VariableScope, check_name

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from orchestrator.errors import InputError
-from orchestrator.execution.variables.bindings import Binding, Space
+from orchestrator.execution.variables.bindings import Binding
+from orchestrator.execution.variables.spaces import Space
 from orchestrator.execution.variables.words import VariableScope
 
 

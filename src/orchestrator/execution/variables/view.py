@@ -12,8 +12,9 @@ from typing import Any
 
 from orchestrator.errors import CircularDependencyError, TemplateError
 from orchestrator.execution.variables.aliases import AliasStack
-from orchestrator.execution.variables.bindings import Binding, Space
+from orchestrator.execution.variables.bindings import Binding
 from orchestrator.execution.variables.cells import LiveCell
+from orchestrator.execution.variables.spaces import Space
 from orchestrator.execution.variables.table import Table
 from orchestrator.execution.variables.template_cell import TemplateCell
 from orchestrator.journal.codec import IMMUTABLE
