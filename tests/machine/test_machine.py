@@ -81,6 +81,7 @@ class Journey(RuleBasedStateMachine):
             case Execute(key) | Join(key):
                 assert key not in self.todo, f"{key} was handed out twice"
                 assert key not in self.ended, f"{key} has ended"
+                assert isinstance(instruction, Join) or key not in self.expanded, f"{key} is expanded again"
                 base = key.split("[")[0]
                 assert self.nodes[base].needs <= self.ended, f"{key} starts before its needs"
                 if isinstance(instruction, Join):
