@@ -160,7 +160,9 @@ class Machine:
     def outstanding(self) -> Iterator[Instruction]:
         """All that is to be done now, by somebody who has nothing under way."""
         if self.failed:  # what was asked for again runs first, although another failure will end the execution
-            yield from (Execute(key, self._find(key).generation) for key in self._renewed)
+            # (A loop that has its items by now goes on with the others, when the failed step is retried.)
+            renewed = [key for key in self._renewed if key not in self._loops]
+            yield from (Execute(key, self._find(key).generation) for key in renewed)
             yield Fail(self.failed[0])
         elif not self._remaining:
             yield Complete()
