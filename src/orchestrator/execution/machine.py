@@ -283,6 +283,7 @@ class Machine:
                 step.status = StepStatus.RUNNING if key in expanded else StepStatus.PENDING
                 step.generation += 1
         renewed = set(keys)
+        self._renewed.clear()
         self.failed[:] = [key for key in self.failed if key not in renewed]
         for key in [*self.waiting]:
             if key in renewed or not (key in self._steps or self._is_item(key)):
