@@ -196,3 +196,15 @@ async def wait_in_first_generation() -> int:
     if _generation() == 1:
         await asyncio.Event().wait()
     return _generation()
+
+
+async def wait_then_fail(path: str, generations: int) -> int:
+    """Waits until the file is there, then does as `fail_in_generations`."""
+    while not Path(path).exists():
+        await asyncio.sleep(0.001)
+    return fail_in_generations(generations)
+
+
+def touch(path: str) -> None:
+    witness()
+    Path(path).touch()

@@ -52,7 +52,9 @@ async def main() -> None:
         manager.progress_tracker.add_event_handler(tell)
         manager.start_execution(total_steps=5)
 
-        await manager.execute_step_with_recovery("rows", "Load the rows", load)
+        if not await manager.execute_step_with_recovery("rows", "Load the rows", load):
+            manager.complete_execution(success=False)
+            return
         rows = manager.variable_manager.get_variable("rows")
         species = ["Adelie", "Chinstrap", "Gentoo"]
         await asyncio.gather(
@@ -66,8 +68,8 @@ async def main() -> None:
         manager.variable_manager.set_variable("Adelie", -1)  # a mistake, taken back
         manager.restore_checkpoint(weighed.id)
 
-        await manager.execute_step_with_recovery("upload", "Upload the result", flaky_upload)
-        manager.complete_execution()
+        uploaded = await manager.execute_step_with_recovery("upload", "Upload the result", flaky_upload)
+        manager.complete_execution(success=uploaded)
         print({name: manager.variable_manager.get_variable(name) for name in species})
         print(json.dumps(manager.get_execution_status()["progress"]))
 

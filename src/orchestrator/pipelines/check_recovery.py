@@ -10,6 +10,10 @@ from orchestrator.pipelines.positions import Finding
 from orchestrator.pipelines.wording import Path
 
 
+#: The checkpoint at the beginning, which every execution has.
+INITIAL = "initial"
+
+
 def ways_out(analysis: Analysis) -> Iterator[Finding]:
     """Every alternative and every checkpoint that a rule names must be one that it can have."""
     guarded = [index for index, step in enumerate(analysis.steps) if "on_error" in step.definition]
@@ -19,7 +23,7 @@ def ways_out(analysis: Analysis) -> Iterator[Finding]:
         for place, rule in enumerate(step.definition["on_error"]):
             path: Path = ("steps", index, "on_error", place)
             strategy = rule.get("strategy")
-            if strategy == "rollback" and (name := rule.get("checkpoint")):
+            if strategy == "rollback" and (name := rule.get("checkpoint")) and name != INITIAL:
                 yield from _rollback(step, name, made_by, (*path, "checkpoint"))
             if strategy == "alternative_path":
                 for position, name in enumerate(rule.get("steps") or ()):

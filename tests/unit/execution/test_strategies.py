@@ -249,6 +249,21 @@ def test_a_rollback_lets_go_of_what_runs_beside_it(
     assert [line for line in witness() if line.startswith("beside")] == ["beside 1 1", "beside 2 1"]
 
 
+def test_a_step_that_ran_already_at_the_checkpoint_begins_anew(
+    app: Orchestrator, manager: RecoveryManager, witness: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    """Its checkpoint is made by a step beside it."""
+    manager.set_recovery_plan("bad", RecoveryPlan(S.ROLLBACK, target_checkpoint="base"))
+    steps = f"""
+        - {{id: one, call: "engine_handlers:append", with: {{name: one}}, checkpoint: base}}
+        - {{id: bad, call: "engine_handlers:wait_then_fail", with: {{path: "{tmp_path}/go", generations: 1}}}}
+        - {{id: goes, needs: [one], call: "engine_handlers:touch", with: {{path: "{tmp_path}/go"}}}}
+    """
+    result = app.run(pipeline(steps, '{bad: "${bad}"}'))
+    assert result.outputs == {"bad": 2}
+    assert [line for line in witness() if line.startswith("bad")] == ["bad 1 1", "bad 2 2"]
+
+
 def test_a_rollback_takes_a_loop_back(app: Orchestrator, manager: RecoveryManager) -> None:
     manager.set_recovery_plan("bad", RecoveryPlan(S.ROLLBACK, target_checkpoint="initial"))
     steps = """
@@ -327,7 +342,7 @@ def test_an_answer_that_answers_nothing_is_refused(tmp_path: Path, clock: FakeCl
         with pytest.raises(InputError, match="retry, skip or abort"):
             app.answer(execution_id, "a", "maybe")
         app.answer(execution_id, "a", "skip")
-        with pytest.raises(InputError, match="no step of it does"):
+        with pytest.raises(InputError, match="answered already: skip"):
             app.answer(execution_id, "a", "skip")
 
 

@@ -14,7 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ from orchestrator.execution.step import execute, join
 from orchestrator.execution.variables import StepScope
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Event
-from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.fold import StepRecord, split_item_key
 from orchestrator.journal.store import Commit, Message
 from orchestrator.types import StepKey
 
@@ -308,7 +308,7 @@ class Drive:
         if planned is None:
             known = ", ".join(found.description or found.id for found in context.checkpoints) or "none"
             return f"there is no checkpoint {target!r}; there are {known}"
-        self.restore((*request.events, planned[0]))
+        self.restore((*request.events, _with(planned[0], request.key)))
         raise Interrupted
 
     def restore(self, events: Sequence[Event]) -> None:
@@ -340,6 +340,13 @@ class Drive:
         self._settle()
         if self._over.done() and (error := self._over.exception()) is not None:
             raise error
+
+
+def _with(event: ev.ExecutionRestored, key: StepKey) -> ev.ExecutionRestored:
+    """The step that asks for a rollback begins anew in any case, also where it ran already at the checkpoint."""
+    found = split_item_key(key)
+    goes_with_loop = found is not None and found[0] in event.keys and found[0] not in event.expanded
+    return event if key in event.keys or goes_with_loop else replace(event, keys=(*event.keys, key))
 
 
 def _question(step: StepRecord) -> tuple[StepKey, int, int]:

@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.clock import Clock, SystemClock, new_id
 from orchestrator.errors import ConflictError, InputError, NotResumableError
 from orchestrator.execution.engine.drive import Drive
-from orchestrator.execution.engine.inbox import post_answer, require_known, waiting_for
+from orchestrator.execution.engine.inbox import post_answer, require_known, waiting_for, waiting_steps
 from orchestrator.execution.engine.outside import EngineParts, installed_parts
 from orchestrator.execution.engine.performer import Parts
 from orchestrator.execution.engine.pump import Pump
@@ -38,7 +38,7 @@ from orchestrator.journal.codec import Encoded, decode
 from orchestrator.journal.events import Event
 from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import entries
-from orchestrator.journal.store import HEARTBEAT_SECONDS, Lease, Message, Note, Query
+from orchestrator.journal.store import HEARTBEAT_SECONDS, Lease, Message, Note, Query, Summary
 from orchestrator.pipelines.definition import Definition
 from orchestrator.pipelines.inputs import bind_inputs
 from orchestrator.pipelines.plan import Plan, Recorded, make_plan
@@ -56,6 +56,7 @@ _TICK_SECONDS = 1.0
 _ID = re.compile(r"[A-Za-z0-9][\w.:-]{0,119}", re.ASCII)
 
 _ASK = RecoveryStrategy.MANUAL_INTERVENTION
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -102,18 +103,18 @@ class StateGraphEngine:
 
         GLOBAL variables that it holds when an execution begins are recorded with its start.
         """
-        self._rooms.variables = manager
+        self._rooms.variables = _checked(manager, VariableManager, "a variable manager")
 
     def set_progress_tracker(self, tracker: ProgressTrackerProtocol) -> None:
         """Tell this tracker of what happens, after it was recorded."""
-        self._rooms.tracker = tracker
+        self._rooms.tracker = _checked(tracker, ProgressTrackerProtocol, "a progress tracker")
 
     def set_recovery_manager(self, manager: RecoveryManager) -> None:
         """Ask this manager what follows from a failed attempt; where it has nothing to say, the step's `retry` counts.
 
         Its `answer` reaches the steps that wait for a person.
         """
-        self._rooms.recovery = manager
+        self._rooms.recovery = _checked(manager, RecoveryManager, "a recovery manager")
         manager.on_answer = self._answer_step
 
     # -- running -----------------------------------------------------------------------------------------------------
@@ -125,6 +126,8 @@ class StateGraphEngine:
 
         Also where the execution id is taken. StoreError where the store fails; a step's failure is in the result.
         """
+        if not isinstance(pipeline, Plan) and not hasattr(pipeline, "canonical"):
+            raise InputError(f"a pipeline is a Pipeline (`Pipeline.load(path)` reads a file), not {pipeline!r}")
         plan = pipeline if isinstance(pipeline, Plan) else make_plan(pipeline)
         bound = bind_inputs(
             Recorded(plan.canonical, plan.base_dir), inputs or {}, base_dir=plan.base_dir, working_dir=Path.cwd()
@@ -179,7 +182,7 @@ class StateGraphEngine:
         """
         found = require_known(self.store, execution_id)
         if found.status is not ExecutionStatus.FAILED:
-            hint = "use `orchestrator resume`" if found.status in UNFINISHED else "there is nothing to retry"
+            hint = self._what_else(found) if found.status in UNFINISHED else "there is nothing to retry"
             raise NotResumableError(execution_id, str(found.status), hint)
         session, base_dir = self._reopen(execution_id)
         try:
@@ -188,6 +191,12 @@ class StateGraphEngine:
             self.store.release(session.lease)
             raise
         return await self._go_on(session, base_dir, (ev.ExecutionRetried(keys), self._claimed(session)))
+
+    def _what_else(self, found: Summary) -> str:
+        """What to do with an unfinished execution instead of a retry."""
+        if waiting := waiting_steps(self.store, found.execution_id):
+            return f"step {waiting[0]!r} waits: `orchestrator answer {found.execution_id} {waiting[0]} retry|skip|abort`"
+        return "use `orchestrator resume`"
 
     def interrupt(self) -> None:
         """Start nothing new, ask what runs to end, pause every execution in the time of grace. On the loop's thread."""
@@ -236,7 +245,9 @@ class StateGraphEngine:
 
     def get_state(self, execution_id: str) -> ExecutionState:
         """One execution's state as a mapping for other graph engines, made from the journal. UnknownExecutionError."""
-        return execution_state(self.read(execution_id), lambda value: decode(value, self.store.get_blob))
+        record = self.read(execution_id)
+        record.steps_total = require_known(self.store, execution_id).steps_total
+        return execution_state(record, lambda value: decode(value, self.store.get_blob))
 
     def read(self, execution_id: str) -> ExecutionRecord:
         """The fold of an execution's journal. Raises UnknownExecutionError."""
@@ -386,6 +397,12 @@ def _log_failure(done: asyncio.Future[None]) -> None:
     """A heartbeat that failed is no reason to stop: the next commit tells whether the lease still stands."""
     if not done.cancelled() and (error := done.exception()) is not None:
         _log.warning("heartbeat_failed: %s", error)
+
+
+def _checked(given: T, kind: type, what: str) -> T:
+    if not isinstance(given, kind):
+        raise InputError(f"{what} is needed ({kind.__name__}), not a {type(given).__name__}")
+    return given
 
 
 def _checked_id(execution_id: str) -> str:

@@ -64,6 +64,13 @@ def post_answer(store: Store, execution_id: str, step: str, decision: str, value
     require_known(store, execution_id)
     waiting = waiting_steps(store, execution_id)
     if step not in waiting:
+        given = next((m.payload for m in store.inbox(ExecutionId(execution_id)) if m.payload.get("step") == step), None)
+        if given is not None:
+            by = f" by {given['by']}" if given.get("by") else ""
+            raise InputError(
+                f"step {step!r} of execution {execution_id} is answered already: {given.get('decision')}{by}"
+                f"; `orchestrator resume {execution_id}` goes on with that"
+            )
         known = f"these do: {', '.join(waiting)}" if waiting else "no step of it does"
         raise InputError(f"step {step!r} of execution {execution_id} waits for no answer; {known}")
     store.post(ExecutionId(execution_id), ANSWER, {"step": step, "decision": decision, "value": value, "by": by})

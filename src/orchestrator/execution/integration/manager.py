@@ -36,7 +36,8 @@ class ComprehensiveExecutionManager:
     """Runs one execution by hand: steps, variables, progress, recovery, checkpoints. Thread-safe.
 
     The parts that are not given are made. It checkpoints at the start, every five completed steps, after each step that
-    is marked important, and at the end. Raises InputError where the given parts belong to different executions.
+    is marked important, and at the end. As a `with` block it shuts down at the end; it neither starts nor completes the
+    execution. Raises InputError where the given parts belong to different executions.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class ComprehensiveExecutionManager:
     # -- the execution -----------------------------------------------------------------------------------------------
 
     def start_execution(self, total_steps: int = 1) -> None:
-        """Begin, or begin again what failed. Raises IllegalMoveError where it runs or has ended otherwise."""
+        """Begin, or begin again what failed. Raises IllegalMoveError where it runs (one that was loaded from a file runs
+        already: go on with its next step) or has ended otherwise.
+        """
         self.execution_context.total_steps = total_steps
         self.execution_context.start_execution()
 
@@ -123,14 +126,14 @@ class ComprehensiveExecutionManager:
         plan = self.handle_step_error(id, name, exc)
         try:
             recovered = await self.recovery_manager.execute_recovery(id, plan, self._again(id, executor))
-        except asyncio.CancelledError:
-            self.complete_step(id, False, "cancelled")
+        except BaseException as error:  # a cancellation, or a plan that this executor cannot perform
+            self.complete_step(id, False, "cancelled" if isinstance(error, asyncio.CancelledError) else error)
             raise
         if not recovered:
             self.complete_step(id, False, self._last_error(id) or exc)
         elif plan.strategy is RecoveryStrategy.SKIP:
-            self._keep(id, self.recovery_manager.get_recovery_value(id))
             self.execution_context.skip_step(id, f"skipped after {exc}")
+            self._keep(id, self.recovery_manager.get_recovery_value(id))
         else:
             self._succeed(id, self.recovery_manager.get_recovery_value(id))
         return recovered

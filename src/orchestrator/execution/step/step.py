@@ -15,7 +15,13 @@ from typing import Any
 
 from orchestrator.errors import TooManyInterruptionsError
 from orchestrator.execution.driver import Deed, Keep, Record, Request
-from orchestrator.execution.recovery import ENGINE_FAULTS, MAX_CLAIMS_WITHOUT_PROGRESS, GaveUp, RecoveryPlan
+from orchestrator.execution.recovery import (
+    ENGINE_FAULTS,
+    MAX_CLAIMS_WITHOUT_PROGRESS,
+    GaveUp,
+    RecoveryPlan,
+    RecoveryStrategy,
+)
 from orchestrator.execution.step.strategies import answered, failed, recover, take_alternative
 from orchestrator.execution.step.task import StepTask, work
 from orchestrator.journal import events as ev
@@ -75,8 +81,9 @@ def _expand(task: StepTask) -> Generator[Request, Any, None]:
 def _run(task: StepTask) -> Generator[Request, Any, None]:
     known = task.known
     asked = known.intervention if known else None
-    if known is not None and known.plan is not None:  # a way out was begun in an earlier life
-        yield from take_alternative(task, RecoveryPlan.from_dict(known.plan))
+    plan = RecoveryPlan.from_dict(known.plan) if known is not None and known.plan is not None else None
+    if plan is not None and plan.strategy is RecoveryStrategy.ALTERNATIVE_PATH:  # it was begun in an earlier life
+        yield from take_alternative(task, plan)
     elif asked is not None and asked.decision in ("skip", "abort"):
         yield from answered(task, asked)
     elif not _held(task):
