@@ -29,6 +29,7 @@ T = ProgressEventType
 #: Few of each, so that much happens to the same ones.
 IDS = st.sampled_from(["one", "one", "one", "two"])
 STEPS = st.sampled_from(["a", "a", "loop", "loop[0]", "a/x", "free[7]"])
+OWNERS = {"loop[0]": "loop", "a/x": "a"}
 
 OVER = {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED}
 WORDS = {
@@ -84,7 +85,7 @@ class Told:
             case T.PROGRESS_UPDATE:
                 assert before is StepStatus.RUNNING, "progress of what does not run"
                 now = event.data.get("progress_percentage", self.percentages[step])
-                assert self.percentages[step] <= now <= 100.0, "it went back"
+                assert 0.0 <= now <= 100.0
                 self.percentages[step] = now
 
     def set_back(self, event: ProgressEvent) -> None:
@@ -98,9 +99,8 @@ class Told:
 
     def counted(self) -> list[str]:
         """Steps that belong to no other known one."""
-        owners = {"loop[0]": "loop", "a/x": "a"}
         order = [*self.steps]
-        return [one for one in order if (owner := owners.get(one)) is None or not self.belongs(one, owner)]
+        return [one for one in order if (owner := OWNERS.get(one)) is None or not self.belongs(one, owner)]
 
     def belongs(self, step: str, owner: str) -> bool:
         order = [*self.steps]
@@ -179,9 +179,20 @@ class Following(RuleBasedStateMachine):
 
     @rule(id=IDS, step=STEPS, percentage=st.floats(-10, 110))
     def update(self, id: str, step: str, percentage: float) -> None:
-        before = self.status(id, step)
+        before, set_back = self.status(id, step), self.is_set_back(id, step)
         self.tracker.update_step_progress(id, step, percentage, "so far")
-        assert self.status(id, step) is (before if before in OVER else StepStatus.RUNNING)
+        if before in OVER or set_back:
+            assert self.status(id, step) is before
+        else:
+            found = self.tracker.get_step_progress(id, step)
+            assert found is not None and found.status is StepStatus.RUNNING
+            assert found.progress_percentage == min(100.0, max(0.0, percentage)), "the latest report counts"
+
+    def is_set_back(self, id: str, step: str) -> bool:
+        """Whether a journal is to begin the step, or what it belongs to, anew."""
+        known = self.tracker.get_all_step_progress(id)
+        of = step if step in known else OWNERS.get(step, "")
+        return self.records[id].position > 0 and of in known and known[of].status is StepStatus.PENDING
 
     @rule(id=IDS, step=st.none() | STEPS)
     def checkpoint(self, id: str, step: str | None) -> None:

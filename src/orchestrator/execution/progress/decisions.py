@@ -4,7 +4,7 @@ Each of these yields events one by one, and goes on when the one before was appl
 always asked of the latest state. None of them changes anything.
 
 A step that ends without having begun is begun first. What is said of a step that has ended is ignored, but for a new
-start. A running step's percentage never goes down.
+start. Of two reports on a running step the later one counts, also where it says less: work may turn out to be more.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ class Decider:
 
     def start_step(self, step_id: str, name: str | None = None) -> Events:
         """Start it, also again after its end; nothing where it runs."""
-        if self.ledger.is_running(step_id):
+        if self.ledger.steps.is_running(step_id):
             return
         loop = self._loop_of(step_id)
-        if loop is not None and not self.ledger.is_running(loop):
+        if loop is not None and not self.ledger.steps.is_running(loop):
             yield self.event(_Type.STEP_STARTED, loop)
         started = self.event(_Type.STEP_STARTED, step_id)
         yield ProgressEvent(_Type.STEP_STARTED, self.at, started.execution_id, step_id, name or started.step_name)
 
     def complete_step(self, step_id: str, success: bool, message: str | None, percentage: float = 100.0) -> Events:
         """End it, well or not; nothing where it has ended. `message` is the error of one that failed."""
-        if self.ledger.has_ended(step_id):
+        if self.ledger.steps.has_ended(step_id):
             return
         yield from self.start_step(step_id)
         if success:
@@ -87,24 +87,32 @@ class Decider:
         else:
             yield self.event(_Type.STEP_FAILED, step_id, message)
             loop = self._loop_of(step_id)
-            if loop is not None and not self.ledger.has_ended(loop):
+            if loop is not None and not self.ledger.steps.has_ended(loop):
                 yield self.event(_Type.STEP_FAILED, loop, f"{step_id}: {message}")
 
     def skip_step(self, step_id: str, reason: str) -> Events:
         """Leave it out; nothing where it has ended."""
-        if not self.ledger.has_ended(step_id):
+        if not self.ledger.steps.has_ended(step_id):
             yield self.event(_Type.STEP_SKIPPED, step_id, reason)
             yield from self._loop_goes_on(step_id)
 
     def update_step(self, step_id: str, percentage: float | None, message: str | None, **data: Any) -> Events:
         """Say how far it is, or something else about it; starts a step that has not begun."""
-        if self.ledger.has_ended(step_id):
+        if self.ledger.steps.has_ended(step_id):
             return
         yield from self.start_step(step_id)
         if percentage is not None:
-            so_far = self.ledger.steps[step_id].progress_percentage
-            data["progress_percentage"] = max(so_far, clamped(percentage))
+            data["progress_percentage"] = clamped(percentage)
         yield self.event(_Type.PROGRESS_UPDATE, step_id, message, **data)
+
+    def take_report(self, step_id: str, percentage: float | None, message: str | None, **data: Any) -> Events:
+        """As `update_step`, for a report that nothing orders with the journal, such as a note of a handler.
+
+        A step that its journal has set back (a restore, a retry) is begun by the journal alone: the report may be of a
+        handler that has not heard of it.
+        """
+        if not (self.ledger.position and self.ledger.steps.is_set_back(step_id)):
+            yield from self.update_step(step_id, percentage, message, **data)
 
     def expand_loop(self, step_id: str, items: int) -> Events:
         """A loop knows its items: each ended one is a part of its progress."""
@@ -114,17 +122,17 @@ class Decider:
     def try_again(self, step_id: str) -> Events:
         """A step that failed for good gets another go, and with an item its loop."""
         loop = self._loop_of(step_id)
-        if loop is not None and self.ledger.has_ended(loop):
+        if loop is not None and self.ledger.steps.has_ended(loop):
             yield self.event(_Type.STEP_RETRYING, loop)
         yield self.event(_Type.STEP_RETRYING, step_id)
 
     def _loop_of(self, step_id: str) -> str | None:
-        owner = self.ledger.owner(step_id) if is_item(step_id) else None
-        return owner if owner in self.ledger.items else None
+        owner = self.ledger.steps.owner(step_id) if is_item(step_id) else None
+        return owner if owner in self.ledger.steps.items else None
 
     def _loop_goes_on(self, step_id: str) -> Events:
         loop = self._loop_of(step_id)
-        if loop is None or not self.ledger.is_running(loop):
+        if loop is None or not self.ledger.steps.is_running(loop):
             return
-        ended = self.ledger.items_ended[loop]
-        yield from self.update_step(loop, self.ledger.loop_percentage(loop), None, items_ended=ended)
+        ended = self.ledger.steps.items_ended[loop]
+        yield from self.update_step(loop, self.ledger.steps.loop_percentage(loop), None, items_ended=ended)

@@ -86,6 +86,12 @@ class StepProgress:
         self._end(StepStatus.SKIPPED, at)
         self.metadata["skip_reason"] = reason
 
+    def try_again(self) -> None:
+        """Begin from 0: the next attempt of a running step, or another go for one that has ended."""
+        self.progress_percentage = 0.0
+        if self.is_completed:
+            self.status, self.end_time, self.error_message = StepStatus.PENDING, None, None
+
     def set_back(self, status: StepStatus) -> None:
         """Stand again as it stood at a checkpoint; nothing more is known of that than the status."""
         self.status, self.error_message = status, None

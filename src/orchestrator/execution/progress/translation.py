@@ -89,7 +89,8 @@ def _recovery(decide: Decider, event: ev.StepRecovering | ev.InterventionRequest
 def _set_back(ledger: Ledger, event: ev.ExecutionRestored, record: ExecutionRecord | None) -> dict[str, Any]:
     """How the execution and the steps that a restore touches stand now: as the record says, else pending."""
     renewed = [key for key in event.keys if record is not None or key not in event.expanded]
-    steps: dict[str, StepStatus | None] = dict.fromkeys(ledger.belonging_to(renewed))  # gone, as far as is known here
+    gone = ledger.steps.belonging_to(renewed)  # as far as is known here
+    steps: dict[str, StepStatus | None] = dict.fromkeys(gone)
     steps |= dict.fromkeys(event.keys, StepStatus.PENDING)
     if record is None:
         return {"steps": steps | dict.fromkeys(event.expanded, StepStatus.RUNNING)}

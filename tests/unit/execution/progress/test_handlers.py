@@ -18,7 +18,7 @@ from tests.unit.execution.progress.conftest import threads
 from orchestrator.errors import InputError
 from orchestrator.execution.progress import ProgressEvent, ProgressTracker
 from orchestrator.execution.progress import ProgressEventType as T
-from orchestrator.execution.progress.fanout import IDLE_SECONDS
+from orchestrator.execution.progress.worker import IDLE_SECONDS
 
 #: Far more than anything here takes, far less than a test may.
 SOON = 30.0

@@ -126,15 +126,17 @@ def test_a_new_start_is_another_run_whose_events_are_numbered_on(tracker: Progre
     assert [event.sequence for event in tracker.get_events("e", since=4)] == [5]
 
 
-def test_percentages_are_clamped_and_only_a_new_start_lowers_them(tracker: ProgressTracker) -> None:
+def test_percentages_are_clamped_and_the_latest_counts(tracker: ProgressTracker) -> None:
     tracker.start_execution("e", 1)
-    for given, kept in [(30, 30.0), (10, 30.0), (-4, 30.0), (1000, 100.0)]:
+    for given, kept in [(30, 30.0), (10, 10.0), (-4, 0.0), (1000, 100.0), (90, 90.0)]:
         tracker.update_step_progress("e", "a", given)
         assert tracker.get_step_progress("e", "a").progress_percentage == kept
         assert tracker.get_events("e")[-1].data["progress_percentage"] == kept
         assert tracker.get_execution_progress("e").progress_percentage == kept
     tracker.complete_step("e", "a", False, "no")
-    assert tracker.get_step_progress("e", "a").progress_percentage == 100.0
+    assert tracker.get_step_progress("e", "a").progress_percentage == 90.0
+    tracker.update_step_progress("e", "a", 10)
+    assert tracker.get_step_progress("e", "a").progress_percentage == 90.0, "it has ended"
     tracker.start_step("e", "a", "A")
     assert tracker.get_step_progress("e", "a").progress_percentage == 0.0
 

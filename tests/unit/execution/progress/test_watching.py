@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -333,6 +335,57 @@ def test_a_new_object_for_the_same_execution_is_followed_from_where_it_stands(tr
     assert tracker.get_execution_progress("e").completed_steps == 1
     second.tell(succeeded("c"))
     assert tracker.get_execution_progress("e").completed_steps == 2
+
+
+def test_a_watch_that_has_ended_is_held_no_longer(tracker: ProgressTracker) -> None:
+    for number in range(100):
+        journal = Journal(f"e{number}")
+        end = tracker.watch(journal)
+        end()
+        end()
+        assert journal.handlers == []
+    journal = Journal()
+    watched, end = weakref.ref(journal), tracker.watch(journal)
+    end()
+    tracker.cleanup()
+    del journal, end
+    gc.collect()
+    assert watched() is None
+    assert len(tracker._following) == 0
+
+
+def test_a_lower_report_counts_and_an_old_entry_does_not(journal: Journal, tracker: ProgressTracker) -> None:
+    tracker.watch(journal)
+    journal.tell(CLAIMED, started("a"))
+    tracker.update_step_progress("e", "a", 80)
+    tracker.update_step_progress("e", "a", 30, "there is more than was thought")
+    told = tracker.get_events("e")
+    tracker.take("e", Entry(2, 1001.0, started("a")))  # comes again, out of order
+    assert tracker.get_step_progress("e", "a").progress_percentage == 30.0
+    assert tracker.get_events("e") == told
+
+
+def test_a_report_on_what_was_set_back_waits_for_its_new_start(
+    journal: Journal, told: Callable[[], object], tracker: ProgressTracker
+) -> None:
+    loop = StepKey("m")
+    journal.tell(CLAIMED, started("a"), ev.LoopExpanded(loop, 1, (NULL, NULL)), started("m[0]"), started("a/x"))
+    journal.tell(ev.ExecutionRestored("c", 1, (A, loop)))
+    told()
+    for late in ("a", "a/x", "m", "m[0]", "m[1]"):
+        tracker.update_step_progress("e", late, 90)
+        tracker.report_metric("e", late, "rows", 1)
+    assert told() == []
+    assert tracker.get_execution_progress("e").running_steps == 0
+    journal.tell(started("a", generation=2))
+    tracker.update_step_progress("e", "a", 10)
+    tracker.update_step_progress("e", "new", 10)  # not known yet: its start is on the way
+    assert told() == [
+        (T.STEP_STARTED, "a"),
+        (T.PROGRESS_UPDATE, "a"),
+        (T.STEP_STARTED, "new"),
+        (T.PROGRESS_UPDATE, "new"),
+    ]
 
 
 def test_unsubscribing_and_shutdown_end_the_watch(journal: Journal, tracker: ProgressTracker) -> None:
