@@ -208,3 +208,8 @@ async def wait_then_fail(path: str, generations: int) -> int:
 def touch(path: str) -> None:
     witness()
     Path(path).touch()
+
+
+def ends_the_program() -> None:
+    witness()
+    raise SystemExit(3)

@@ -146,6 +146,10 @@ class Orchestrator:
         """
         require_known(self.store, execution_id)
         post_answer(self.store, execution_id, step, decision, value, by)
+        with self._lock:
+            lent = list(self._lent.values())
+        for one in lent:
+            one.engine.look_into_inbox(execution_id)
 
     def interrupt(self) -> None:
         """Pause what runs: nothing new starts, what runs gets ten seconds. May be called from any thread."""

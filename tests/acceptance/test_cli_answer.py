@@ -145,7 +145,7 @@ def test_an_answer_for_later_is_kept_and_shown(tmp_path: Path, there: Path) -> N
     shown = orchestrator(tmp_path, "show", "x").stdout
     assert "answered already: skip (by Ada)" in shown and "resume x" in shown and "answer x" not in shown
     assert as_json(tmp_path, "show", "x")["waiting"] == {}
-    assert "waits for no answer" in orchestrator(tmp_path, "answer", "x", "connect", "retry", exits=2).stderr
+    assert "is answered already" in orchestrator(tmp_path, "answer", "x", "connect", "retry", exits=2).stderr
     assert as_json(tmp_path, "resume", "x")["outputs"] == {"connect": None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ Answers
 """
 
 
+#: A process that runs an execution looks for answers about once a second.
+_TAKEN_SECONDS = 3.0
+
+
 @click.command(epilog=f"{_DECISIONS}\n{CTRL_C}")
 @click.argument("execution_id", metavar="ID")
 @click.argument("step", metavar="STEP")
@@ -38,12 +43,12 @@ def answer(
     """Answer a step that waits for a person, and go on.
 
     `show ID` tells which steps wait, and for what. The answer is kept in the store first. Where another process runs
-    the execution, that one takes it within about a second, and this command ends at once.
+    the execution, that one takes it within about a second.
     """
     value = _value(text, decision)
     with opened(options["store"]) as orchestrator:
         orchestrator.answer(execution_id, step, decision, value, _login() if by is None else by)
-        owner = _owner(orchestrator, execution_id)
+        owner = _who_goes_on(orchestrator, execution_id)
     if not (later or owner):
         from orchestrator.errors import OwnedElsewhereError
 
@@ -80,6 +85,18 @@ def _owner(orchestrator: Orchestrator, execution_id: str) -> str | None:
 
     (found,) = orchestrator.list(Query(execution_id=execution_id))
     return None if found.abandoned else found.owner
+
+
+def _who_goes_on(orchestrator: Orchestrator, execution_id: str) -> str | None:
+    """The living process that has it and takes the answer; None where it let go of it just before."""
+    from orchestrator.execution.engine import has_posted_answers
+
+    deadline = time.monotonic() + _TAKEN_SECONDS
+    while (owner := _owner(orchestrator, execution_id)) is not None and time.monotonic() < deadline:
+        if not has_posted_answers(orchestrator.store, execution_id):
+            break
+        time.sleep(0.05)
+    return owner
 
 
 def _tell(execution_id: str, step: str, decision: str, owner: str | None, options: Mapping[str, Any]) -> None:

@@ -24,21 +24,24 @@ _log = logging.getLogger(__name__)
 class Handlers(Generic[*Args]):
     """The handlers of one kind of event, in the order in which they came. Thread-safe."""
 
-    __slots__ = ("_handlers", "faults")
+    __slots__ = ("_handlers", "_lock", "faults")
 
     def __init__(self) -> None:
         #: Replaced, never changed, so that a round of calls needs no lock.
         self._handlers: tuple[_Entry, ...] = ()
+        self._lock = threading.Lock()
         #: How often a handler raised.
         self.faults = 0
 
     def add(self, handler: Callable[[*Args], object]) -> Callable[[], None]:
         """Call this handler from now on; gives a function that ends it. The same one may be added twice."""
         entry = _Entry(handler)
-        self._handlers = (*self._handlers, entry)
+        with self._lock:
+            self._handlers = (*self._handlers, entry)
 
         def remove() -> None:
-            self._handlers = tuple(kept for kept in self._handlers if kept is not entry)
+            with self._lock:
+                self._handlers = tuple(kept for kept in self._handlers if kept is not entry)
 
         return remove
 

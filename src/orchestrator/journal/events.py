@@ -129,13 +129,17 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepRetrying:
-    """An attempt failed and another one is due at `due_at` (seconds since the epoch)."""
+    """An attempt failed and another one is due at `due_at` (seconds since the epoch).
+
+    `deadline` is when the whole recovery must be over, where it must.
+    """
 
     key: StepKey
     generation: int
     attempt: int
     error: ErrorData
     due_at: float
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class FailedAttempt:
     at: float
     error: ErrorData
     due_at: float | None
+    #: When the recovery must be over.
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +187,8 @@ class ExecutionRecord:
             case ev.StepSkipped(key=key, reason=reason, output=output):
                 step = self._end(key, StepStatus.SKIPPED, at)
                 step.reason, step.output = reason, output
-            case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at):
-                self.step(key)._fail(FailedAttempt(attempt, at, error, due_at))
+            case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at, deadline=deadline):
+                self.step(key)._fail(FailedAttempt(attempt, at, error, due_at, deadline))
                 self._progress = True
             case ev.StepFailed(key=key, attempt=attempt, error=error):
                 self._end(key, StepStatus.FAILED, at)._fail(FailedAttempt(attempt, at, error, None))

@@ -9,7 +9,6 @@ from orchestrator.pipelines.compiling import CompiledStep
 from orchestrator.pipelines.positions import Finding
 from orchestrator.pipelines.wording import Path
 
-
 #: The checkpoint at the beginning, which every execution has.
 INITIAL = "initial"
 

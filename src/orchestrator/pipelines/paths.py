@@ -40,6 +40,8 @@ class Absent(LookupError):
 def read(value: Any, key: str | int) -> Any:
     """One step of a path. Raises a LookupError."""
     if isinstance(value, Mapping):
+        if key not in value:  # asked first: a defaultdict would make the key, in an object that others see
+            raise Absent
         return value[key]
     if isinstance(key, int):
         try:
@@ -51,6 +53,8 @@ def read(value: Any, key: str | int) -> Any:
     try:
         found = getattr(value, key)
     except AttributeError:
+        raise Absent from None
+    except Exception:  # noqa: BLE001 - somebody else's property; `explain` says so
         raise Absent from None
     if isinstance(found, NOT_DATA):
         raise Absent

@@ -65,7 +65,7 @@ class World:
             decide=lambda exc, error, attempt: chosen,
             make=make,
             begin=lambda n: Record((ev.StepStarted(KEY, 1, n),), lazy=True),
-            fail=lambda n, error, due: Record((ev.StepRetrying(KEY, 1, n, error.to_dict(), due),)),
+            fail=lambda n, error, due, deadline: Record((ev.StepRetrying(KEY, 1, n, error.to_dict(), due),)),
             describe=lambda exc: ErrorInfo.of(exc, error_id="1", timestamp=utc(self.now)),
             now=lambda: self.now,
             random=Random(1),

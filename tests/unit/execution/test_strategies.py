@@ -448,6 +448,94 @@ def test_rules_of_the_file_say_what_follows(app: Orchestrator, witness: Callable
     assert sorted(line for line in witness() if "[1]" in line) == ["all[1] 1 1", "all[1] 1 2", "all[1]/spare 1 1"]
 
 
+def test_a_plan_bounds_an_alternative_too(app: Orchestrator, manager: RecoveryManager) -> None:
+    manager.set_recovery_plan("a", RecoveryPlan(S.ALTERNATIVE_PATH, alternative_steps=["slow"], timeout=0.05))
+    steps = """
+        - {id: slow, when: false, call: "engine_handlers:slow_async", with: {seconds: 20}}
+        - {id: a, call: "engine_handlers:fail_until", with: {attempt: 9}}
+    """
+    result = app.run(pipeline(steps, "{}"))
+    assert result.failed_step == "a"
+    assert "timeout" in str((result.error or {})["message"])
+
+
+def test_an_alternative_path_without_steps_fails_the_step(app: Orchestrator, manager: RecoveryManager) -> None:
+    manager.set_recovery_plan("a", RecoveryPlan(S.ALTERNATIVE_PATH))
+    result = app.run(pipeline('- {id: a, call: "engine_handlers:fail_until", with: {attempt: 9}}', "{}"))
+    assert result.failed_step == "a"
+    assert "names no steps" in str((result.error or {})["message"])
+
+
+def test_the_time_of_a_recovery_runs_on_while_nobody_runs_it(
+    app: Orchestrator, clock: FakeClock, witness: Callable[[], list[str]]
+) -> None:
+    """Interrupted between two attempts, and gone on with when its time was over."""
+    steps = """
+        - id: a
+          call: engine_handlers:fail_until
+          with: {attempt: 99}
+          on_error: [{strategy: retry, max_attempts: 50, initial_delay: 10s, timeout: 25s}]
+    """
+    first: list[str] = []
+
+    def on_event(entry: ev.Entry) -> None:
+        if isinstance(entry.event, ev.StepRetrying):
+            app.interrupt()
+
+    with Orchestrator(app.store, clock=clock, on_event=[on_event]) as live:
+        app.interrupt = live.interrupt  # type: ignore[method-assign]
+        first.append(live.run(pipeline(steps, "{}")).execution_id)
+    clock.advance(1000)
+    result = app.resume(first[0])
+    assert (result.status, result.failed_step) == (ExecutionStatus.FAILED, "a")
+    assert witness() == ["a 1 1"], "an attempt began after the end of the recovery's time"
+
+
+@pytest.mark.parametrize("strategy", ["retry", "skip"])
+def test_a_handler_that_ends_the_program_is_never_recovered_from(
+    app: Orchestrator, witness: Callable[[], list[str]], strategy: str
+) -> None:
+    steps = f"""
+        - {{id: a, call: "engine_handlers:ends_the_program", on_error: [{{strategy: {strategy}}}]}}
+    """
+    result = app.run(pipeline(steps, "{}"))
+    assert result.failed_step == "a"
+    assert witness() == ["a 1 1"]
+
+
+def test_a_checkpoint_that_a_rule_names_is_kept(app: Orchestrator, witness: Callable[[], list[str]]) -> None:
+    chain = "\n".join(
+        f'- {{id: s{i}, call: "engine_handlers:add_async", with: {{left: "${{s{i - 1}}}"}}}}' for i in range(1, 60)
+    )
+    steps = (
+        '- {id: s0, call: "engine_handlers:add_async", with: {left: 0}, checkpoint: base}\n'
+        f"{chain}\n"
+        '- {id: bad, needs: [s59], call: "engine_handlers:fail_in_generations", with: {generations: 1},'
+        " on_error: [{strategy: rollback, checkpoint: base}]}"
+    )
+    result = app.run(pipeline(steps, '{bad: "${bad}"}'))
+    assert result.outputs == {"bad": 2}
+    assert len([line for line in witness() if line.startswith("s30 ")]) == 2
+
+
+def test_a_retried_step_that_rolls_back_past_another_failure_leaves_no_trace_of_it(
+    app: Orchestrator, manager: RecoveryManager, tmp_path: Path
+) -> None:
+    """What counts as failed is what the machine says, not what it once said."""
+    manager.set_recovery_plan("r", RecoveryPlan(S.ROLLBACK, target_checkpoint="initial"))
+    manager.set_recovery_plan("m", RecoveryPlan(S.MANUAL_INTERVENTION, manual_instructions="well?"))
+    steps = f"""
+        - {{id: f, call: "engine_handlers:fail_unless", with: {{path: "{tmp_path}/f"}}}}
+        - {{id: r, needs: [f], call: "engine_handlers:fail_in_generations", with: {{generations: 2}}}}
+        - {{id: m, needs: [r], call: "engine_handlers:fail_until", with: {{attempt: 9}}}}
+    """
+    first = app.run(pipeline(steps, "{}"))
+    assert first.failed_step == "f"
+    (tmp_path / "f").touch()
+    result = app.retry(first.execution_id)
+    assert (result.status, result.waiting) == (ExecutionStatus.PAUSED, {"m": "well?"})
+
+
 def test_errors_of_an_execution_are_in_the_managers_history(app: Orchestrator, manager: RecoveryManager) -> None:
     steps = '- {id: a, call: "engine_handlers:fail_until", with: {attempt: 3}, retry: {max_attempts: 3}}'
     app.run(pipeline(steps, "{}"))

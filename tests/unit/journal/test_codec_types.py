@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import json
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -375,3 +377,29 @@ def test_bytes_of_an_unknown_type_say_so() -> None:
         unpack(ormsgpack.packb(ormsgpack.Ext(100, b"")))
     with pytest.raises(DecodeError, match="a newer one"):
         from_json({"$new": []})
+
+
+@dataclasses.dataclass
+class WithMore:
+    """An object that is more than its fields."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        self.double = 2 * self.number
+
+    @functools.cached_property
+    def triple(self) -> int:
+        return 3 * self.number
+
+
+def test_attributes_that_are_no_fields_come_back() -> None:
+    value = WithMore(2)
+    value.double = 5
+    assert value.triple == 6
+    for back in (unpack(pack(value)), from_json(to_json(value))):
+        assert (back.number, back.double) == (2, 5)
+        assert "triple" not in vars(back), "what is cached is computed again"
+    value.lock = threading.Lock()  # type: ignore[attr-defined]
+    with pytest.raises(EncodeError, match="lock"):
+        pack(value)

@@ -48,7 +48,7 @@ every_event = st.one_of(
     st.builds(ev.StepRecovering, words, numbers, numbers, errors, errors),
     st.builds(ev.InterventionRequested, words, numbers, numbers, errors, words, st.none() | st.floats(0, 1e10)),
     st.builds(ev.InterventionAnswered, words, numbers, words, st.none() | encoded, words),
-    st.builds(ev.StepRetrying, words, numbers, numbers, errors, st.floats(0, 1e10)),
+    st.builds(ev.StepRetrying, words, numbers, numbers, errors, st.floats(0, 1e10), st.none() | st.floats(0, 1e10)),
     st.builds(ev.LoopExpanded, words, numbers, st.lists(encoded, max_size=3).map(tuple)),
     st.builds(ev.StepSucceeded, words, numbers, numbers, st.none() | encoded, pairs, st.none() | words),
     st.builds(ev.StepSkipped, words, numbers, words, st.none() | encoded),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from orchestrator.errors import HandlerStillRunningError, OrchestratorError
+from orchestrator.errors import HandlerStillRunningError, IllegalMoveError, OrchestratorError
 from orchestrator.execution.driver import Rollback, drive
 from orchestrator.execution.engine.inbox import events_of
 from orchestrator.execution.engine.performer import Interrupted, Parts, Performer
@@ -59,10 +59,11 @@ class Drive:
     _superseded: dict[asyncio.Task[None], StepKey] = field(default_factory=dict)
     #: Whether instructions are only taken down.
     _held: bool = False
+    #: Whether entries are being applied, and handlers called, right now.
+    _settling: bool = False
     #: Messages of the inbox, and questions, that events were queued for.
     _taken: set[int] = field(default_factory=set)
     _answered: set[tuple[StepKey, int, int]] = field(default_factory=set)
-    _failed: StepKey | None = None
     _ending: bool = False
     _lazy_scheduled: bool = False
     _over: asyncio.Future[None] = field(init=False)
@@ -154,10 +155,18 @@ class Drive:
                 self.loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
+        self._settling = True
         try:
             self._follow(self.session.settle())
         except Exception as exc:  # noqa: BLE001 - raised by `run`: the store refused, or the machine found a bug
             self.stop(exc)
+        finally:
+            self._settling = False
+
+    @property
+    def _failed(self) -> StepKey | None:
+        """The first step that failed for good, and was not asked for again."""
+        return next(iter(self.session.machine.failed), None)
 
     def stop(self, error: BaseException | None = None) -> None:
         """The execution has ended, or cannot go on here because of `error`."""
@@ -174,8 +183,7 @@ class Drive:
             match instruction:
                 case Execute() | Join():
                     self._ready.append(instruction)
-                case Fail(key):
-                    self._failed = key
+                case Fail():
                     if self._tasks:  # else at a claim: what was asked for again runs to its own end first
                         self.draining = True
                         self._performer.wake_sleepers()
@@ -250,10 +258,15 @@ class Drive:
 
     async def _end(self) -> None:
         """What ran has ended: say how the execution stands."""
-        waiting = next(iter(self.session.machine.waiting), None)
-        if self._failed is not None:
-            error = self.session.record.step(self._failed).error or {}
-            event: Event = ev.ExecutionFailed(self._failed, error)
+        waiting, failed = next(iter(self.session.machine.waiting), None), self._failed
+        if failed is None and waiting is not None and not self.interrupted:
+            self.take(self.parts.store.inbox(self.session.lease.execution_id))  # an answer may have come just now
+            if self.session.unsettled:
+                self._ending = False
+                return
+        if failed is not None:
+            error = self.session.record.step(failed).error or {}
+            event: Event = ev.ExecutionFailed(failed, error)
         elif waiting is not None and not self.interrupted:
             event = ev.ExecutionPaused(f"waiting for an answer about step {waiting!r}")
         else:
@@ -311,6 +324,21 @@ class Drive:
         self.restore((*request.events, _with(planned[0], request.key)))
         raise Interrupted
 
+    def restore_to(self, checkpoint: str) -> None:
+        """Set the execution back because somebody outside of its steps wants it. Raises IllegalMoveError.
+
+        What is queued is committed first, and the restore decided anew. It is refused to a handler of this execution's
+        own events, which is called in the middle of applying them, and where the execution is about to end.
+        """
+        what = f"execution {self.session.lease.execution_id}"
+        if self._settling:
+            raise IllegalMoveError(what, "applying events", "a restore; ask for it outside of a handler of its events")
+        self._commit_now()
+        if self.draining or self._ending:
+            raise IllegalMoveError(what, "ending", "a restore")
+        if (planned := self.session.context.plan_restore(checkpoint)) is not None:
+            self.restore((planned[0],))
+
     def restore(self, events: Sequence[Event]) -> None:
         """Record a restore, with what goes before it; the steps that begin anew are let go of at once."""
         self.session.add(events)
@@ -323,8 +351,7 @@ class Drive:
         for instruction, task in self._under_way.items():
             if instruction not in named and task not in self._superseded:
                 self._superseded[task] = instruction.key
-                if task is not asyncio.current_task():
-                    task.cancel()
+                task.cancel()
         self._ready = deque(instruction for instruction in self._ready if instruction not in self._under_way)
         self._dispatch()
 

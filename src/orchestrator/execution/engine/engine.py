@@ -195,7 +195,8 @@ class StateGraphEngine:
     def _what_else(self, found: Summary) -> str:
         """What to do with an unfinished execution instead of a retry."""
         if waiting := waiting_steps(self.store, found.execution_id):
-            return f"step {waiting[0]!r} waits: `orchestrator answer {found.execution_id} {waiting[0]} retry|skip|abort`"
+            answer = f"orchestrator answer {found.execution_id} {waiting[0]} retry|skip|abort"
+            return f"step {waiting[0]!r} waits: `{answer}`"
         return "use `orchestrator resume`"
 
     def interrupt(self) -> None:
@@ -214,6 +215,10 @@ class StateGraphEngine:
         step does not wait or the decision is none.
         """
         post_answer(self.store, execution_id, step, decision, value, by)
+        self.look_into_inbox(execution_id)
+
+    def look_into_inbox(self, execution_id: str) -> None:
+        """A message was posted to an execution: take it at once, where it runs here. From any thread."""
         for running in list(self._drives):
             if running.session.lease.execution_id == execution_id:
                 running.loop.call_soon_threadsafe(self._look_into_inbox, running)
@@ -296,7 +301,7 @@ class StateGraphEngine:
 
     def _session(self, lease: Lease, plan: Plan) -> Session:
         variables = self._rooms.variables
-        if variables is not None and any(d.session.variables is variables for d in self._drives):
+        if variables is not None and variables.recorder is not None:
             raise InputError("the engine's variable manager serves another execution now; give each one of its own")
         return Session.open(
             self.store, lease, plan, self.clock, self.subscribers, self._log_once, variables, ContextRecorder()

@@ -93,6 +93,11 @@ def waiting_steps(store: Store, execution_id: str) -> list[StepKey]:
     return [key for key, step in record.steps.items() if step.waiting and key not in posted]
 
 
+def has_posted_answers(store: Store, execution_id: str) -> bool:
+    """Whether an answer was posted that whoever runs the execution has not taken yet."""
+    return any(message.kind == ANSWER for message in store.inbox(ExecutionId(execution_id)))
+
+
 def waiting_for(store: Store, step: str) -> list[ExecutionId]:
     """The paused executions in which such a step waits for a person."""
     paused = store.find(Query(statuses=frozenset({ExecutionStatus.PAUSED}), limit=None))

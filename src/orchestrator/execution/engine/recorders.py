@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeGuard
 
 from orchestrator.errors import IllegalMoveError, InputError
@@ -61,8 +62,11 @@ class ContextRecorder:
         if running is None or refused:
             what = "run by an engine" if running is not None else "of an engine that has let go of it"
             raise IllegalMoveError(f"execution {context.execution_id}", what, type((refused or events)[0]).__name__)
-        restores = any(isinstance(event, ev.ExecutionRestored) for event in events)
-        on_loop(running, lambda: (running.restore if restores else running.commit_now)(events))
+        for event in events:
+            if isinstance(event, ev.ExecutionRestored):
+                on_loop(running, partial(running.restore_to, event.checkpoint))
+            else:
+                on_loop(running, partial(running.commit_now, (event,)))
 
 
 @dataclass(frozen=True, slots=True)

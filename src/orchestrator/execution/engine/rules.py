@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from orchestrator.errors import HandlerExitError
 from orchestrator.execution.recovery import RecoveryManager, RecoveryPlan, RecoveryStrategy, fail_fast
 from orchestrator.failure import ErrorInfo, names_of, statuses
 from orchestrator.pipelines.plan import ErrorRule, PlannedStep
@@ -21,6 +22,8 @@ def decider(step: PlannedStep, manager: RecoveryManager | None) -> Decide:
     """What decides for a step; a manager also keeps the error in its history."""
 
     def decide(exc: Exception, error: ErrorInfo, attempt: int) -> RecoveryPlan:
+        if isinstance(exc, HandlerExitError):  # what ends a program or a task is never recovered from
+            return fail_fast(str(exc))
         own = _by_rule(step, exc, error, attempt)
         if manager is None:
             return own or _by_retry(step, error, attempt)

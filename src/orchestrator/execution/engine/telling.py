@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.execution.progress import ProgressTracker, ProgressTrackerProtocol
 from orchestrator.execution.state import ExecutionContext
@@ -20,12 +20,14 @@ def tell(tracker: ProgressTrackerProtocol, context: ExecutionContext) -> Callabl
     return context.subscribe(_Teller(tracker, context))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Teller:
     """Entries to verbs. Items of loops and parts of recoveries are not told: they are no steps of the pipeline."""
 
     tracker: ProgressTrackerProtocol
     context: ExecutionContext
+    #: Step -> the generation whose start was told: a further attempt is no start, and an outcome needs one before it.
+    _told: dict[StepKey, int] = field(default_factory=dict)
 
     def __call__(self, entry: Entry) -> None:
         tracker, id_ = self.tracker, self.context.execution_id
@@ -36,12 +38,19 @@ class _Teller:
                 tracker.on_execution_completed(id_, True)
             case ev.ExecutionFailed() | ev.ExecutionCancelled():
                 tracker.on_execution_completed(id_, False)
-            case ev.StepStarted(key=key, attempt=1) | ev.LoopExpanded(key=key) if _is_step(key):
-                tracker.on_step_started(id_, key, self._name(key))
+            case ev.StepStarted(key=key) | ev.LoopExpanded(key=key) if _is_step(key):
+                self._start(key, entry.event.generation)
             case ev.StepSucceeded(key=key) | ev.StepSkipped(key=key) if _is_step(key):
+                self._start(key, entry.event.generation)
                 tracker.on_step_completed(id_, key, self._name(key), True)
             case ev.StepFailed(key=key) if _is_step(key):
+                self._start(key, entry.event.generation)
                 tracker.on_step_completed(id_, key, self._name(key), False)
+
+    def _start(self, key: StepKey, generation: int) -> None:
+        if self._told.get(key) != generation:
+            self._told[key] = generation
+            self.tracker.on_step_started(self.context.execution_id, key, self._name(key))
 
     def _name(self, key: StepKey) -> str:
         return self.context.record.step(key).name or key

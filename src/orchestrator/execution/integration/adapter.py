@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import Any, TypeAlias
 
-from orchestrator.execution.integration.held import delete, held
-from orchestrator.execution.variables import VariableManager, VariableType
+from orchestrator.execution.integration.held import held
+from orchestrator.execution.variables import Root, VariableManager, VariableType
 
 #: The default where there is none: a name that is missing is an error.
 _REQUIRED: Any = object()
@@ -27,6 +27,7 @@ class VariableManagerAdapter(MutableMapping[str, Any]):
 
     def __init__(self, variable_manager: VariableManager) -> None:
         self.variable_manager = variable_manager
+        self._root = Root(variable_manager)
 
     def set(
         self,
@@ -43,7 +44,7 @@ class VariableManagerAdapter(MutableMapping[str, Any]):
         Raises InputError for what cannot name a variable.
         """
         if var_type is None:
-            found = held(self.variable_manager, name)
+            found = held(self._root, name)
             var_type = found.var_type if found is not None else VariableType.INTERMEDIATE
         self.variable_manager.set_variable(
             name, value, var_type=var_type, source_step=source_step, description=description, tags=tags
@@ -53,7 +54,7 @@ class VariableManagerAdapter(MutableMapping[str, Any]):
         self.set(name, value)
 
     def __getitem__(self, name: str) -> Any:
-        found = held(self.variable_manager, name)
+        found = held(self._root, name)
         if found is None:
             raise KeyError(name)
         if found.kind == "templates":
@@ -61,11 +62,11 @@ class VariableManagerAdapter(MutableMapping[str, Any]):
         return found.read()
 
     def __delitem__(self, name: str) -> None:
-        if not delete(self.variable_manager, name):
+        if not self._root.delete(name):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        return held(self.variable_manager, name) is not None  # type: ignore[arg-type]  # as in a dict: any key
+        return held(self._root, name) is not None  # type: ignore[arg-type]  # as in a dict: any key
 
     def __iter__(self) -> Iterator[str]:
         return iter([name for name in self.variable_manager.names() if name in self])

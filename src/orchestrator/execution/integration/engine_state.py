@@ -20,13 +20,14 @@ def state_of(account: Mapping[str, Any]) -> PipelineExecutionState:
         state.register_variable(name, value)
     for step_id, output in _names(account, "step_outputs").items():
         state.register_result(step_id, output)
-    state.executed_tasks.update(_ids(account, "completed_steps"))
+    for step_id in _ids(account, "completed_steps"):
+        state.mark_task_executed(step_id)
     errors = _names(account, "errors")
     for step_id in (*_ids(account, "failed_steps"), *errors):
         state.mark_task_failed(step_id, _message(errors.get(step_id)))
     current = account.get("current_step")
     if current is not None and current not in state.executed_tasks and current not in state.failed_tasks:
-        state.pending_tasks.add(current)
+        state.mark_task_pending(current)
     return state
 
 

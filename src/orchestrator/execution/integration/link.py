@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from orchestrator.execution.delivery import Delivery
-from orchestrator.execution.integration.held import Held, Kind, follow, is_latest, known_names, same
+from orchestrator.execution.integration.held import Held, Kind, same
 from orchestrator.execution.integration.sides import ManagerSide, StateSide
 from orchestrator.execution.state import GONE, PipelineExecutionState
 from orchestrator.execution.variables import Cell, VariableManager
@@ -46,7 +46,7 @@ class Link:
         self._queue = Delivery()
         self._open, self._begun = True, False
         self._unsubscribe = [
-            *follow(manager, lambda name, cell, deleted: self._put(self._from_manager, name, cell, deleted)),
+            *self._manager.root.follow(lambda *change: self._put(self._from_manager, *change)),
             self._state.follow(lambda kind, name, *change: self._put(self._from_state, name, kind, *change)),
         ]
         self._begin()
@@ -76,7 +76,7 @@ class Link:
     def _begin(self) -> None:
         """Give each side the names that it has not. Where both have one, neither is later: they stay as they are."""
         manager, state = self._manager, self._state
-        for name in known_names(manager.manager):
+        for name in manager.root.names():
             found = manager.look(name)
             manager.note(name, found)
             if found is not None and not state.has(name):
@@ -110,7 +110,7 @@ class Link:
     # -- carrying --------------------------------------------------------------------------------------------------
 
     def _from_manager(self, name: str, cell: Cell, deleted: bool) -> None:
-        if not is_latest(self._manager.manager, name, cell, deleted):
+        if not self._manager.root.is_latest(name, cell, deleted):
             return  # another one of the name is still to come; or this is one of some inner context
         found = self._manager.look(name)
         if not self._manager.is_news(name, found):

@@ -14,7 +14,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, Self
 
-from orchestrator.errors import InputError
+from orchestrator.errors import IllegalMoveError, InputError
 from orchestrator.execution.progress import ProgressTracker
 from orchestrator.execution.recovery import (
     ErrorCategory,
@@ -59,11 +59,17 @@ class ComprehensiveExecutionManager:
     # -- the execution -----------------------------------------------------------------------------------------------
 
     def start_execution(self, total_steps: int = 1) -> None:
-        """Begin, or begin again what failed. Raises IllegalMoveError where it runs (one that was loaded from a file runs
-        already: go on with its next step) or has ended otherwise.
+        """Begin, or begin again what failed. Raises IllegalMoveError where it runs or has ended otherwise.
+
+        One that was loaded from a file in the middle runs already: go on with its next step.
         """
-        self.execution_context.total_steps = total_steps
-        self.execution_context.start_execution()
+        context, before = self.execution_context, self.execution_context.total_steps
+        context.total_steps = total_steps
+        try:
+            context.start_execution()
+        except IllegalMoveError:
+            context.total_steps = before
+            raise
 
     def complete_execution(self, success: bool = True) -> None:
         """End, well or not. Raises IllegalMoveError where it does not run."""
@@ -116,8 +122,8 @@ class ComprehensiveExecutionManager:
             value = await call(step_executor, *(() if fits(step_executor) else (id,)))
         except Exception as exc:  # noqa: BLE001 - recorded by `handle_error`
             return await self._recover(id, name, step_executor, exc)
-        except asyncio.CancelledError:
-            self.complete_step(id, False, "cancelled")
+        except BaseException as error:
+            self.complete_step(id, False, "cancelled" if isinstance(error, asyncio.CancelledError) else error)
             raise
         self._succeed(id, value)
         return True
@@ -132,7 +138,8 @@ class ComprehensiveExecutionManager:
         if not recovered:
             self.complete_step(id, False, self._last_error(id) or exc)
         elif plan.strategy is RecoveryStrategy.SKIP:
-            self.execution_context.skip_step(id, f"skipped after {exc}")
+            last = self._last_error(id)
+            self.execution_context.skip_step(id, f"skipped after {last.message if last else type(exc).__name__}")
             self._keep(id, self.recovery_manager.get_recovery_value(id))
         else:
             self._succeed(id, self.recovery_manager.get_recovery_value(id))
@@ -258,8 +265,9 @@ def _tracker(context: ExecutionContext, tracker: ProgressTracker | None) -> Prog
 def _recovery(context: ExecutionContext, tracker: ProgressTracker, recovery: RecoveryManager | None) -> RecoveryManager:
     if recovery is None:
         recovery = RecoveryManager(context, tracker)
-    if recovery.execution_context is None:
-        recovery.execution_context = context
+    if recovery.execution_context not in (None, context):
+        raise InputError("the recovery manager serves another execution; give each one of its own")
+    recovery.execution_context = context
     if recovery.progress_tracker is None:
         recovery.progress_tracker = tracker
     recovery.register_error_handler(ErrorCategory.NETWORK, network_error_handler)

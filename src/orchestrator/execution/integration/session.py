@@ -146,6 +146,11 @@ class Session:
         """Whether events wait to be sealed."""
         return bool(self._outbox)
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether events wait to be sealed, or to be applied."""
+        return bool(self._outbox or self._in_flight)
+
     def seal(self, on_done: OnDone) -> None:
         """Hand what was queued to the store as one append. Once that calls back, `settle` takes it from there."""
         waiting, taken = self._waiting, tuple(self._taken)

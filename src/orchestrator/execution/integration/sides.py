@@ -9,27 +9,27 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from orchestrator.execution.integration.held import KINDS, Held, Kind, delete, held, past, same
+from orchestrator.execution.integration.held import KINDS, Held, Kind, held, same
 from orchestrator.execution.state import GONE, PipelineExecutionState
-from orchestrator.execution.variables import VariableManager, VariableType
+from orchestrator.execution.variables import Root, VariableManager, VariableType
 
 
 class ManagerSide:
     """The manager, and which binding of each name the other side knows of."""
 
     def __init__(self, manager: VariableManager) -> None:
-        self.manager = manager
+        self.manager, self.root = manager, Root(manager)
         #: Name -> the serial of its binding; minus that of its last one, where it was deleted.
         self._known: dict[str, int] = {}
 
     def look(self, name: str) -> Held | None:
         """The GLOBAL variable of a name."""
-        return held(self.manager, name)
+        return held(self.root, name)
 
     def _serial(self, name: str, found: Held | None) -> int:
         if found is not None:
             return found.serial
-        earlier = past(self.manager, name)
+        earlier = self.root.past(name)
         return -earlier[-1].serial if earlier else 0
 
     def is_news(self, name: str, found: Held | None) -> bool:
@@ -53,7 +53,7 @@ class ManagerSide:
         before = abs(self._known.get(name, 0))
         self._set(kind, name, value, found)
         present = self.look(name)
-        covered = [earlier.cell.read() for earlier in past(self.manager, name) if earlier.serial > before]
+        covered = [earlier.cell.read() for earlier in self.root.past(name) if earlier.serial > before]
         if _is_mine(value, present, bool(covered)):
             self.note(name, present)
             return covered
@@ -66,7 +66,7 @@ class ManagerSide:
 
     def _set(self, kind: Kind, name: str, value: Any, found: Held | None) -> None:
         if value is GONE:
-            delete(self.manager, name)
+            self.root.delete(name)
         elif kind == "templates":
             self.manager.set_template(name, value)
         elif kind == "results":
@@ -135,31 +135,11 @@ class StateSide:
 
     def put(self, kind: Kind, name: str, value: Any, from_manager: bool = True) -> None:
         """Bring a name to a value."""
-        state = self.state
-        with state._lock:
-            if value is GONE and name not in state.global_context[kind]:
-                return
+        if self.state.change(kind, name, value, announce=self._announce):
             self._awaited.setdefault((kind, name), deque()).append((value, from_manager))
-            state._delivery.put(self._announce)  # under the lock: what is told right after it is this change
-            _set(state, kind, name, value)
-        state._delivery.run()
 
     def leave_others(self, kind: Kind | None, name: str) -> None:
         """A name is one thing: written as a result, it is no longer a variable."""
         for other in KINDS:
             if other != kind:
                 self.put(other, name, GONE)
-
-
-def _set(state: PipelineExecutionState, kind: Kind, name: str, value: Any) -> None:
-    """Set or delete a name, with the state's lock held and nothing delivered yet."""
-    items = state.global_context[kind]
-    if value is GONE:
-        dict.__delitem__(items, name)  # its own would deliver at once
-        items._tell(name, GONE)
-        return
-    if kind == "results":
-        state.executed_tasks.add(name)
-        state.pending_tasks.discard(name)
-        state.failed_tasks.pop(name, None)
-    items.put(name, value)

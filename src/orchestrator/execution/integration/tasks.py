@@ -85,14 +85,9 @@ def _set_task(state: PipelineExecutionState, task: str, step: StepRecord) -> Non
     match step.status:
         case StepStatus.FAILED:
             state.mark_task_failed(task, str((step.error or {}).get("message") or "failed"))
-            return
         case StepStatus.COMPLETED | StepStatus.SKIPPED:
-            state.executed_tasks.add(task)
-            state.pending_tasks.discard(task)
+            state.mark_task_executed(task)
         case StepStatus.RUNNING:
-            state.pending_tasks.add(task)
-            state.executed_tasks.discard(task)
+            state.mark_task_pending(task)
         case StepStatus.PENDING | StepStatus.CANCELLED:
-            state.pending_tasks.discard(task)
-            state.executed_tasks.discard(task)
-    state.failed_tasks.pop(task, None)
+            state.forget_task(task)

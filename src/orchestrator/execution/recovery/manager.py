@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from orchestrator.clock import Clock, SystemClock, new_id, utc
-from orchestrator.errors import InputError
+from orchestrator.errors import HandlerExitError, InputError
 from orchestrator.execution.delivery import Handlers
 from orchestrator.execution.recovery.blocks import StepErrorBlock
 from orchestrator.execution.recovery.calling import StepExecutor, within
@@ -142,7 +142,8 @@ class RecoveryManager:
         what its retry config covers. What ends a task or the program (no `Exception`) is FAIL_FAST, with no handler
         asked.
         """
-        if error.exception is not None and not isinstance(error.exception, Exception):
+        stops = isinstance(error.exception, HandlerExitError) or not isinstance(error.exception, Exception)
+        if error.exception is not None and stops:
             return fail_fast(f"{type(error.exception).__name__} is never recovered from")
         found = self._sources.find(error) or own
         if found is not None:

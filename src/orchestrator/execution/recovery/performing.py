@@ -158,7 +158,7 @@ class Recovery:
             decide=lambda exc, error, attempt: self.plan,
             make=make,
             begin=lambda attempt: _Do(begin),
-            fail=lambda attempt, error, due_at: _Do(lambda: fail(error, due_at)),
+            fail=lambda attempt, error, due_at, deadline: _Do(lambda: fail(error, due_at)),
             describe=lambda exc: self.note(exc, self.step_id),
             now=self.clock.time,
             random=self.random,

@@ -54,7 +54,7 @@ class AttemptPlan(Generic[R]):
     decide: Callable[[Exception, ErrorInfo, int], RecoveryPlan]
     make: Callable[[int, float | None], Generator[R, Any, Any]]
     begin: Callable[[int], R]
-    fail: Callable[[int, ErrorInfo, float], R]
+    fail: Callable[[int, ErrorInfo, float, float | None], R]
     describe: Callable[[Exception], ErrorInfo]
     now: Callable[[], float]
     random: Random
@@ -87,7 +87,7 @@ def attempts(plan: AttemptPlan[R]) -> Generator[R | Wait, Any, tuple[int, Any]]:
             due_at = _due_at(plan, chosen, error, attempt)
             if due_at is None or (deadline is not None and due_at >= deadline):
                 raise GaveUp(attempt, error, _given_up(chosen)) from exc
-        yield plan.fail(attempt, error, due_at)
+        yield plan.fail(attempt, error, due_at, deadline)
         yield Wait(due_at)
 
 

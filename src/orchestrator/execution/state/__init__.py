@@ -1,6 +1,6 @@
 """State: one execution's life, steps, checkpoints and nested contexts, and where it is kept."""
 
-from orchestrator.execution.state.applied import PAUSED_WITH_PARENT
+from orchestrator.execution.state.applying import PAUSED_WITH_PARENT
 from orchestrator.execution.state.checkpoints import INITIAL, Checkpoint, checkpoint_due, checkpoint_id
 from orchestrator.execution.state.context import ExecutionContext, Recorder, StateManager
 from orchestrator.execution.state.files import FileStateManager, create_execution_context, load_execution_context

@@ -1,4 +1,4 @@
-"""The state of one execution, and the one verb that changes it: `apply`.
+"""The state of one execution. `applying` is the one place that changes it.
 
 It is the fold of the events (`record`) with what a fold does not keep: the variables, the metrics, who runs right now,
 the marks to come back to, and the nested contexts. Live or in a replay, alone or in an engine, the same entries give
@@ -11,67 +11,31 @@ The lock of a parent is taken before those of its nested contexts, and a context
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any
 
-from orchestrator.clock import Clock, utc
+from orchestrator.clock import Clock
 from orchestrator.errors import InputError
 from orchestrator.execution.delivery import Delivery
-from orchestrator.execution.state.checkpoints import Checkpoint, checkpoint_number
-from orchestrator.execution.state.marks import Mark, Marks, copy_step
+from orchestrator.execution.state.checkpoints import Checkpoint, checkpoint_id
+from orchestrator.execution.state.handlers import Listening
+from orchestrator.execution.state.marks import Mark, Marks
+from orchestrator.execution.state.steps import Steps
 from orchestrator.execution.state.tally import Tally
 from orchestrator.execution.state.values import Values
-from orchestrator.execution.variables import CloseContext, GetBlob, VariableManager
+from orchestrator.execution.variables import GetBlob, VariableManager
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, Event
-from orchestrator.journal.fold import ExecutionRecord, StepRecord, split_item_key
-from orchestrator.status import ENDED, ExecutionStatus, StepStatus
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.status import ExecutionStatus
 from orchestrator.types import StepKey
-
-_OF_A_STEP = frozenset(
-    {
-        ev.StepStarted,
-        ev.StepRetrying,
-        ev.StepRecovering,
-        ev.InterventionRequested,
-        ev.InterventionAnswered,
-        ev.LoopExpanded,
-        ev.StepSucceeded,
-        ev.StepSkipped,
-        ev.StepFailed,
-    }
-)
-_BINDING = frozenset({ev.StepSucceeded, ev.StepSkipped})
-#: Why a nested context was paused that goes on when its parent does.
-PAUSED_WITH_PARENT = "its parent was paused"
-
-
-def forget_owner(loop: StepRecord) -> bool:
-    """Undo what the fold makes of a `c` that is no step, where a program has called one `c[0]`; whether it is so."""
-    if loop.items is not None or loop.attempt:
-        return False
-    loop.status, loop.items_done, loop.items_failed = StepStatus.PENDING, 0, 0
-    return True
-
-
-class Owner(Protocol):
-    """Whom the state is kept for. Both are called under the lock."""
-
-    def _queue(self, entry: Entry, cancelled: Sequence[StepKey], status_changed: bool) -> None:
-        """Queue what handlers are to be told of an entry."""
-        ...
-
-    def _restore(self, entry: Entry, event: ev.ExecutionRestored) -> None:
-        """Go back to a checkpoint."""
-        ...
 
 
 class Applied:
     """What the entries of one execution have come to. `alone` says that no engine runs it.
 
-    For the modules of this package: but for `apply`, `deliver`, the two verbs of marks and `touch`, everything is used
-    under `lock`.
+    For the modules of this package. Used under `lock`, but for what takes it by itself or says that it takes none.
     """
 
     __slots__ = (
@@ -80,6 +44,7 @@ class Applied:
         "delivery",
         "every",
         "last_checkpoint",
+        "listening",
         "lock",
         "marks",
         "max_kept",
@@ -88,15 +53,15 @@ class Applied:
         "owner",
         "parent",
         "record",
+        "steps",
         "tally",
         "touched",
-        "undo",
         "values",
     )
 
     def __init__(
         self,
-        owner: Owner,
+        owner: Any,
         record: ExecutionRecord,
         manager: VariableManager,
         clock: Clock,
@@ -104,7 +69,9 @@ class Applied:
         alone: bool,
         get_blob: GetBlob | None,
     ) -> None:
-        self.owner, self.record, self.clock, self.parent, self.alone = owner, record, clock, parent, alone
+        #: The context whose state it is; for whoever asks its parent for it.
+        self.owner = owner
+        self.record, self.clock, self.parent, self.alone = record, clock, parent, alone
         #: What the parent calls it.
         self.name = "" if parent is None else record.execution_id.removeprefix(parent.record.execution_id + ".")
         self.lock = threading.RLock()
@@ -113,27 +80,32 @@ class Applied:
         #: How many checkpoints are kept, and after how many completed steps one is made by itself.
         self.max_kept, self.every = 10, 5
         self.last_checkpoint = 0
-        #: Where changes of steps are noted: the newest mark's notes; None while there is no mark.
-        self.undo: dict[StepKey, StepRecord | None] | None = None
-        #: These three are made when they are first needed. `touched` are the nested contexts that changed since the
+        #: These four are made when they are first needed. `touched` are the nested contexts that changed since the
         #: newest mark.
         self.nested: dict[str, Applied] | None = None
         self.touched: set[Applied] | None = None
         self.delivery: Delivery | None = None
+        self.listening: Listening | None = None
         self.values = Values(manager, get_blob)
-        self.values.count(self._count_variable)
+        self.values.inside.count(self._count_variable)
         if parent is not None:
-            self.values.watch(self.touch)
+            self.values.inside.touch(self.touch)
+        self.steps = Steps(record, self.tally, self.values)
 
-    # -- apply -----------------------------------------------------------------------------------------------------
+    # -- telling -----------------------------------------------------------------------------------------------------
 
-    def apply(self, entry: Entry) -> None:
-        """Take in one entry. `deliver` must follow, with no lock held."""
+    def tell(self, entry: Entry, cancelled: Sequence[StepKey], before: ExecutionStatus) -> None:
+        """Queue what handlers are to be told of an entry; `before` is the status until then. Under the lock."""
+        if self.listening is not None:
+            status = self.record.status
+            self.put(self.listening.tell, entry, cancelled, status if status is not before else None)
+
+    def handlers(self) -> Listening:
+        """Who wants to hear, made when the first one does. Takes the lock."""
         with self.lock:
-            before = self.record.status
-            cancelled = self._take_in(entry)
-            self.touch()
-            self.owner._queue(entry, cancelled, self.record.status is not before)
+            if self.listening is None:
+                self.listening = Listening()
+            return self.listening
 
     def put(self, call: Callable[..., object], *args: object) -> None:
         """Queue a call for `deliver`. Under the lock."""
@@ -143,142 +115,18 @@ class Applied:
 
     def deliver(self) -> None:
         """Call the handlers of what was applied, in order. With no lock held."""
-        self.values.deliver()
+        self.values.inside.deliver()
         if self.delivery is not None:
             self.delivery.run()
-
-    def _take_in(self, entry: Entry) -> Sequence[StepKey]:
-        """Change the state; gives the steps that were cancelled."""
-        event = entry.event
-        if type(event) in _OF_A_STEP:
-            self._take_in_step(entry, event.key)  # type: ignore[union-attr, arg-type]  # each of them has one
-            return ()
-        match event:
-            case ev.CheckpointCreated(checkpoint=name, description=description, key=key):
-                self.record.apply(entry)
-                self._add_checkpoint(entry, name, description, key)
-            case ev.ExecutionRestored():
-                self.owner._restore(entry, event)
-            case ev.ExecutionRetried(keys=keys):
-                loops = [found[0] for key in keys if (found := split_item_key(key))]
-                self.changing([*keys, *loops], lambda: self.record.apply(entry))
-            case ev.ExecutionCancelled():
-                return self._cancel(entry)
-            case ev.VariablesChanged():
-                self.record.apply(entry)
-                self.values.take_in(self.record, event, entry.at)
-            case _:
-                self._live(entry)
-        return ()
-
-    # -- steps -----------------------------------------------------------------------------------------------------
-
-    def _take_in_step(self, entry: Entry, key: StepKey) -> None:
-        event, record = entry.event, self.record
-        steps = record.steps
-        found = split_item_key(key)
-        loop = None
-        loop_before = StepStatus.PENDING
-        if found is not None:
-            self.note(found[0], steps.get(found[0]))
-            loop = record.step(found[0])
-            loop_before = loop.status
-        step = steps.get(key)
-        self.note(key, step)
-        before = StepStatus.PENDING if step is None else step.status
-        if type(event) is ev.StepStarted:
-            if step is not None and event.generation > step.generation:
-                self._begin_anew(step, event.generation)
-            self.tally.started(key)
-        elif type(event) is ev.StepRetrying:
-            self.tally.metrics.retries += 1
-        record.apply(entry)
-        self._moved(key, before, steps[key].status)
-        if loop is not None and not forget_owner(loop):
-            self._moved(loop.key, loop_before, loop.status)
-        if type(event) in _BINDING:
-            self.values.take_in(record, event, entry.at)
-        if type(event) is ev.StepSucceeded and event.checkpoint is not None:
-            self._add_checkpoint(entry, f"s{entry.position:07x}", event.checkpoint, key)
-
-    def note(self, key: StepKey, step: StepRecord | None) -> None:
-        """A step is about to change: remember how it stands, if that is not noted yet. Under the lock."""
-        if self.undo is not None and key not in self.undo:
-            self.undo[key] = copy_step(step)
-
-    def changing(self, keys: Iterable[StepKey], change: Callable[[], object]) -> None:
-        """Make a change to these steps, noted and counted. Under the lock."""
-        steps = self.record.steps
-        before = {}
-        for key in keys:
-            step = steps.get(key)
-            self.note(key, step)
-            before[key] = StepStatus.PENDING if step is None else step.status
-        change()
-        for key, old in before.items():
-            now = steps.get(key)
-            self._moved(key, old, StepStatus.PENDING if now is None else now.status)
-
-    def _moved(self, key: StepKey, old: StepStatus, new: StepStatus) -> None:
-        if old is new:
-            return
-        if old is StepStatus.RUNNING and (context_id := self.tally.running.get(key)) is not None:
-            self.values.change([CloseContext(context_id)], self.record.updated_at)
-        self.tally.moved(key, old, new)
-
-    def _begin_anew(self, step: StepRecord, generation: int) -> None:
-        """A step that ended starts once more: nothing is known of the new generation yet."""
-        fresh = StepRecord(step.key, generation=generation, spent=step.failed_attempts, name=step.name)
-        self.record.steps[step.key] = fresh
-        if step.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
-            self.record.steps_done -= 1
-        elif step.status is StepStatus.FAILED:
-            self.record.steps_failed -= 1
-
-    # -- the execution's life --------------------------------------------------------------------------------------
-
-    def _live(self, entry: Entry) -> None:
-        was = self.record.status
-        self.record.apply(entry)
-        event, metrics = entry.event, self.tally.metrics
-        match event:
-            case ev.ExecutionCreated():
-                self.values.take_in(self.record, event, entry.at)
-            case ev.ExecutionClaimed():
-                metrics.start_time = metrics.start_time or utc(entry.at)
-                metrics.end_time = metrics.duration = None
-                if was is ExecutionStatus.PAUSED:
-                    self._tell_nested(event, lambda nested: nested.pause_reason == PAUSED_WITH_PARENT)
-            case ev.ExecutionPaused():
-                self._tell_nested(
-                    ev.ExecutionPaused(PAUSED_WITH_PARENT), lambda nested: nested.status is ExecutionStatus.RUNNING
-                )
-        if self.record.status in ENDED:
-            metrics.mark_completed(utc(entry.at))
-
-    def _cancel(self, entry: Entry) -> Sequence[StepKey]:
-        keys = list(self.tally.running)
-        self.changing(keys, lambda: self.record.apply(entry))
-        self.tally.metrics.mark_completed(utc(entry.at))
-        self._tell_nested(entry.event, lambda nested: nested.status not in ENDED)
-        return keys
-
-    def _tell_nested(self, event: Event, concerned: Callable[[ExecutionRecord], bool]) -> None:
-        """What happens to a parent happens to the contexts nested in it, as far as it concerns them."""
-        for nested in (self.nested or {}).values():
-            with nested.lock:
-                if concerned(nested.record):
-                    nested.apply(nested.entry(event))
-                    self.put(nested.deliver)
 
     def entry(self, event: Event, offset: int = 1) -> Entry:
         """An event in the place after the last one, now."""
         return Entry(self.record.position + offset, self.clock.time(), event)
 
-    # -- nested contexts -------------------------------------------------------------------------------------------
+    # -- nested contexts ---------------------------------------------------------------------------------------------
 
     def attach(self, inner: Applied) -> None:
-        """Take in a nested context. Raises InputError where one of that name is there."""
+        """Take in a nested context. Raises InputError where one of that name is there. Takes the lock."""
         with self.lock:
             self.nested = {} if self.nested is None else self.nested
             if inner.name in self.nested:
@@ -289,7 +137,7 @@ class Applied:
             self.touch()
 
     def detach(self, name: str) -> Applied | None:
-        """Let a nested context go; a restore may bring it back. None where there is none of that name."""
+        """Let a nested context go; a restore may bring it back. None where there is none. Takes the lock."""
         with self.lock:
             inner = (self.nested or {}).get(name)
             if inner is not None:
@@ -300,7 +148,7 @@ class Applied:
                 self.touch()
             return inner
 
-    # -- marks -----------------------------------------------------------------------------------------------------
+    # -- marks -------------------------------------------------------------------------------------------------------
 
     def note_nested(self, name: str) -> None:
         """A nested context is about to come or go: remember what was there. Under the lock."""
@@ -309,29 +157,12 @@ class Applied:
             newest.nested[name] = (self.nested or {}).get(name)
 
     def take_mark(self) -> Mark:
-        """A mark of how everything stands now."""
+        """A mark of how everything stands now. Takes the lock."""
         with self.lock:
-            return self._mark(None)
+            return self.mark(None)
 
-    def forget_mark(self, mark: Mark) -> None:
-        """That mark is not needed any more."""
-        with self.lock:
-            for nested in self.marks.drop(mark):
-                self._touched().add(nested)  # type: ignore[arg-type]  # every holder is an Applied
-            self.values.manager.forget(mark.variables)
-            newest = self.marks.newest
-            self.undo = newest.steps if newest is not None else None
-
-    def _add_checkpoint(self, entry: Entry, name: str, description: str, key: StepKey | None) -> None:
-        self.last_checkpoint = max(self.last_checkpoint, checkpoint_number(name))
-        self.tally.metrics.checkpoints_created += 1
-        self._mark(
-            Checkpoint(name, utc(entry.at), self.record.execution_id, key, self.record.status, description or None)
-        )
-        for surplus in self.marks.surplus(self.max_kept):
-            self.forget_mark(surplus)
-
-    def _mark(self, checkpoint: Checkpoint | None) -> Mark:
+    def mark(self, checkpoint: Checkpoint | None) -> Mark:
+        """A mark of how everything stands now, which is a checkpoint or another's need. Under the lock."""
         record, tally = self.record, self.tally
         mark = Mark(
             record.position,
@@ -349,8 +180,22 @@ class Applied:
             if earlier is not None:
                 nested.forget_mark(earlier)
         self.marks.add(mark)
-        self.undo = mark.steps
+        self.steps.notes = mark.steps
         return mark
+
+    def forget_mark(self, mark: Mark) -> None:
+        """That mark is not needed any more. Takes the lock."""
+        with self.lock:
+            for nested in self.marks.drop(mark):
+                self._touched().add(nested)  # type: ignore[arg-type]  # every holder is an Applied
+            self.values.manager.forget(mark.variables)
+            newest = self.marks.newest
+            self.steps.notes = newest.steps if newest is not None else None
+
+    def new_checkpoint(self, description: str, key: StepKey | None = None) -> ev.CheckpointCreated:
+        """The event of a checkpoint under an id that no other one has. Under the lock."""
+        self.last_checkpoint = max(self.last_checkpoint, self.record.position) + 1
+        return ev.CheckpointCreated(checkpoint_id(self.last_checkpoint), description, key)
 
     def touch(self) -> None:
         """Something changed here: the next mark of the parent needs a new one of this. Takes no lock."""

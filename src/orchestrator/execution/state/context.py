@@ -1,4 +1,4 @@
-"""The execution context: the verbs over one execution's state.
+"""The execution context: the verbs that change one execution's state. Those that look at it are the reader's.
 
 A verb decides its events (`deciding`) and records them. Alone, a context applies them at once. With a *recorder* it
 hands them over, and whoever has made them durable calls `apply` and `deliver`: then a verb returns when its recorder
@@ -14,13 +14,14 @@ from typing import Any, Protocol
 
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import InputError
-from orchestrator.execution.driver import CURRENT_ATTEMPT
 from orchestrator.execution.state import deciding, restoring, transfer
 from orchestrator.execution.state.applied import Applied
+from orchestrator.execution.state.applying import apply
 from orchestrator.execution.state.checking import Part, check_count, check_id
-from orchestrator.execution.state.checkpoints import INITIAL, Checkpoint, checkpoint_due, checkpoint_id
-from orchestrator.execution.state.handlers import Listening, WithFirst
-from orchestrator.execution.state.metrics import ExecutionMetrics
+from orchestrator.execution.state.checkpoints import INITIAL, Checkpoint, checkpoint_due
+from orchestrator.execution.state.handlers import WithFirst
+from orchestrator.execution.state.reading import ContextReader
+from orchestrator.execution.state.step_contexts import StepContexts
 from orchestrator.execution.variables import Change, GetBlob, VariableContext, VariableManager
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, Event
@@ -49,7 +50,7 @@ class StateManager(Protocol):
         ...
 
 
-class ExecutionContext:
+class ExecutionContext(ContextReader):
     """One execution: its life, steps, variables, checkpoints and nested contexts. Thread-safe.
 
     An id of a step is any text. Many steps may run at once; a step that ended may be started again, and counts where it
@@ -59,15 +60,11 @@ class ExecutionContext:
     """
 
     __slots__ = (
-        "__weakref__",
         "_auto_save",
-        "_listening",
         "_recorder",
-        "_state",
         "_state_manager",
         "parent_context",
     )
-    _state: Applied
 
     def __init__(
         self,
@@ -86,56 +83,19 @@ class ExecutionContext:
         clock = clock or (parent.clock if parent is not None else SystemClock())
         self.parent_context = parent_context
         self._recorder = recorder
-        self._listening: Listening | None = None
         self._state_manager: StateManager | None = None
         self._auto_save: Callable[[], None] | None = None
         manager = variable_manager or VariableManager(
             pipeline_id, clock=clock, parent=parent_context.variable_manager if parent_context is not None else None
         )
         record = ExecutionRecord(ExecutionId(execution_id), pipeline_id)
-        self._state = Applied(self, record, manager, clock, parent, recorder is None, get_blob)
-        manager.running_step = self._step_context
+        super().__init__(Applied(self, record, manager, clock, parent, recorder is None, get_blob))
+        contexts = StepContexts(self._state)
+        manager.running_step, manager.entering_step = contexts.present, contexts.enter
         if parent is not None:
             parent.attach(self._state)
 
-    # -- what it is ------------------------------------------------------------------------------------------------
-
-    @property
-    def execution_id(self) -> str:
-        """The id of this execution."""
-        return self._state.record.execution_id
-
-    @property
-    def pipeline_id(self) -> str:
-        """The pipeline that it runs."""
-        return self._state.record.pipeline_id
-
-    @property
-    def record(self) -> ExecutionRecord:
-        """The fold of its events; to be read."""
-        return self._state.record
-
-    @property
-    def status(self) -> ExecutionStatus:
-        """Where it stands."""
-        return self._state.record.status
-
-    @property
-    def metrics(self) -> ExecutionMetrics:
-        """Its counts and times: one object, which goes on changing with the execution."""
-        return self._state.tally.metrics
-
-    @property
-    def variable_manager(self) -> VariableManager:
-        """Its variables."""
-        return self._state.values.manager
-
-    @property
-    def clock(self) -> Clock:
-        """The clock that it goes by."""
-        return self._state.clock
-
-    # -- its life --------------------------------------------------------------------------------------------------
+    # -- its life ----------------------------------------------------------------------------------------------------
 
     def start_execution(self) -> None:
         """Begin, and make the initial checkpoint. A failed execution begins again. Raises IllegalMoveError."""
@@ -143,7 +103,7 @@ class ExecutionContext:
 
     def _start(self) -> list[Event]:
         known = any(checkpoint.description == INITIAL for checkpoint in self.checkpoints)
-        return [*deciding.start(self.record), *([] if known else [self._new_checkpoint(INITIAL)])]
+        return [*deciding.start(self.record), *([] if known else [self._state.new_checkpoint(INITIAL)])]
 
     def complete_execution(self, success: bool = True) -> None:
         """End it: COMPLETED or FAILED. Raises IllegalMoveError, for example where it was not started."""
@@ -179,7 +139,7 @@ class ExecutionContext:
             return []
         return deciding.complete(self.record, None if error is None else self._error_data(error))
 
-    # -- its steps -------------------------------------------------------------------------------------------------
+    # -- its steps ---------------------------------------------------------------------------------------------------
 
     def start_step(self, step_id: str, name: str = "") -> None:
         """Start a step; a further attempt where it runs, a new round where it has ended."""
@@ -195,7 +155,7 @@ class ExecutionContext:
     def _complete_step(self, step_id: str, success: bool, error: object) -> list[Event]:
         events = deciding.complete_step(self.record, step_id, None if success else self._error_data(error, step_id))
         due = success and checkpoint_due(self.completed_steps + 1, self._state.every)
-        return [*events, self._new_checkpoint("", StepKey(step_id))] if due else events
+        return [*events, self._state.new_checkpoint("", StepKey(step_id))] if due else events
 
     def skip_step(self, step_id: str, reason: str = "") -> None:
         """Leave a step out. Raises IllegalMoveError where it has ended."""
@@ -210,27 +170,6 @@ class ExecutionContext:
         return deciding.error_data(error, self.clock, self.execution_id, step_id)
 
     @property
-    def current_step_id(self) -> str | None:
-        """The step that was started most recently and still runs; None where none does."""
-        return self._state.tally.current
-
-    @property
-    def running_steps(self) -> list[str]:
-        """The ids of the steps that run, in the order in which they were started."""
-        with self._state.lock:
-            return list(self._state.tally.running)
-
-    @property
-    def completed_steps(self) -> int:
-        """How many steps stand completed."""
-        return self.metrics.steps_completed
-
-    @property
-    def failed_steps(self) -> int:
-        """How many steps stand failed."""
-        return self.metrics.steps_failed
-
-    @property
     def total_steps(self) -> int:
         """How many steps there are: what was set, or more, where more have begun."""
         return self.metrics.steps_total
@@ -243,13 +182,7 @@ class ExecutionContext:
             self._state.tally.count_total()
             self._state.touch()
 
-    # -- checkpoints -----------------------------------------------------------------------------------------------
-
-    @property
-    def checkpoints(self) -> list[Checkpoint]:
-        """Those that are kept, oldest first."""
-        with self._state.lock:
-            return [mark.checkpoint for mark in self._state.marks.checkpoints if mark.checkpoint is not None]
+    # -- checkpoints -------------------------------------------------------------------------------------------------
 
     @property
     def max_checkpoints(self) -> int:
@@ -281,12 +214,7 @@ class ExecutionContext:
     def new_checkpoint(self, description: str = "", step_id: str | None = None) -> ev.CheckpointCreated:
         """The event of a checkpoint under a new id, for whoever records events itself; nothing is changed."""
         with self._state.lock:
-            return self._new_checkpoint(description, None if step_id is None else StepKey(step_id))
-
-    def _new_checkpoint(self, description: str, key: StepKey | None = None) -> ev.CheckpointCreated:
-        state = self._state
-        state.last_checkpoint = max(state.last_checkpoint, state.record.position) + 1
-        return ev.CheckpointCreated(checkpoint_id(state.last_checkpoint), description, key)
+            return self._state.new_checkpoint(description, None if step_id is None else StepKey(step_id))
 
     def restore_checkpoint(self, id: str) -> bool:
         """Bring steps, variables, metrics and nested contexts to where they stood; False where there is no such one.
@@ -317,7 +245,7 @@ class ExecutionContext:
             return None, ()
         return restoring.plan(self._state, mark, None if cause is None else StepKey(cause), encode)
 
-    # -- nested contexts -------------------------------------------------------------------------------------------
+    # -- nested contexts ---------------------------------------------------------------------------------------------
 
     def create_nested_context(self, id: str) -> ExecutionContext:
         """A context within this one, whose execution id is `parent.id`. Raises InputError where there is one already.
@@ -335,9 +263,9 @@ class ExecutionContext:
     def nested_contexts(self) -> dict[str, ExecutionContext]:
         """The nested contexts by their ids."""
         with self._state.lock:
-            return {name: inner.owner for name, inner in (self._state.nested or {}).items()}  # type: ignore[misc]
+            return {name: inner.owner for name, inner in (self._state.nested or {}).items()}
 
-    # -- variables -------------------------------------------------------------------------------------------------
+    # -- variables ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def variable_scope(self) -> Iterator[VariableContext]:
@@ -345,33 +273,7 @@ class ExecutionContext:
         with VariableContext(self.variable_manager) as scope:
             yield scope
 
-    def _step_context(self, step_id: str | None) -> str | None:
-        """The context of a running step's variables, made when it is first asked for; None where no such step runs."""
-        running = self._state.tally.running
-        key = StepKey(step_id) if step_id is not None else self._asking()
-        if key is None or key not in running:
-            return None
-        known = running.get(key)
-        if known is not None:
-            return known
-        made = self.variable_manager.create_context()
-        with self._state.lock:
-            running = self._state.tally.running
-            known = running.get(key)
-            if key in running and known is None:
-                running[key] = made
-                return made
-        self.variable_manager.destroy_context(made)
-        return known
-
-    def _asking(self) -> StepKey | None:
-        """The step that the calling code belongs to, else the latest to run."""
-        attempt = CURRENT_ATTEMPT.get()
-        if attempt is not None and attempt.execution_id == self.execution_id:
-            return attempt.step_key
-        return self._state.tally.current
-
-    # -- recording -------------------------------------------------------------------------------------------------
+    # -- recording ---------------------------------------------------------------------------------------------------
 
     def record_events(self, events: Sequence[Event]) -> None:
         """Record events that another room has decided; they belong together."""
@@ -384,7 +286,7 @@ class ExecutionContext:
             events = decide()
             if self._recorder is None:
                 for event in events:
-                    state.apply(state.entry(event))
+                    apply(state, state.entry(event))
         if self._recorder is None:
             self.deliver()
         elif events:
@@ -393,56 +295,17 @@ class ExecutionContext:
 
     def apply(self, entry: Entry) -> None:
         """Take in an entry: the one place that changes the state. `deliver` must follow, with no lock held."""
-        self._state.apply(entry)
+        apply(self._state, entry)
 
     def deliver(self) -> None:
         """Call the handlers of what was applied, in order, unless somebody is at it."""
         self._state.deliver()
 
-    def _restore(self, entry: Entry, event: ev.ExecutionRestored) -> None:
-        state = self._state
-        mark = state.marks.find(event.checkpoint)
-        if mark is not None:
-            restoring.go_back(state, mark, entry, event, exact=False)
-            return
-        restoring.renew_steps(state, entry, event)  # a checkpoint that is not kept any more: what the event says
-        state.values.write(event.writes, entry.at, restoring.source(event.checkpoint))
-        state.values.delete(event.deleted, entry.at)
-
-    # -- events ----------------------------------------------------------------------------------------------------
-
-    def subscribe(self, handler: Callable[[Entry], object]) -> Callable[[], None]:
-        """Call `handler(entry)` for everything that happens, in order; gives what unsubscribes."""
-        return self._handlers().entries.add(handler)
-
-    def on_step_event(self, handler: Callable[[str, str], object]) -> Callable[[], None]:
-        """Call `handler(step_id, event)` with started, completed, failed, skipped, retrying or cancelled."""
-        return self._handlers().steps.add(handler)
-
     def on_status_change(self, handler: Callable[[ExecutionContext], object]) -> Callable[[], None]:
         """Call `handler(context)` when the status has changed."""
-        return self._handlers().statuses.add(WithFirst(handler, self, with_status=False))
+        return self._state.handlers().statuses.add(WithFirst(handler, self, with_status=False))
 
-    def add_status_handler(self, handler: Callable[[str, ExecutionStatus], object]) -> Callable[[], None]:
-        """Call `handler(execution_id, status)` when the status has changed."""
-        return self._handlers().statuses.add(WithFirst(handler, self.execution_id, with_status=True))
-
-    @property
-    def handler_faults(self) -> int:
-        """How often a handler raised; each is logged when it first does."""
-        return 0 if self._listening is None else self._listening.faults
-
-    def _handlers(self) -> Listening:
-        with self._state.lock:
-            if self._listening is None:
-                self._listening = Listening()
-            return self._listening
-
-    def _queue(self, entry: Entry, cancelled: Sequence[StepKey], status_changed: bool) -> None:
-        if self._listening is not None:
-            self._state.put(self._listening.tell, entry, cancelled, self.status if status_changed else None)
-
-    # -- keeping ---------------------------------------------------------------------------------------------------
+    # -- keeping -----------------------------------------------------------------------------------------------------
 
     def set_state_manager(self, manager: StateManager | None, *, auto_save: bool = False) -> None:
         """Where `save_state` saves; with `auto_save` at every change of the status and every checkpoint as well."""
@@ -469,13 +332,6 @@ class ExecutionContext:
             context.set_state_manager(state_manager)
         return context
 
-    def export_state(self) -> dict[str, Any]:
-        """Everything as plain data with native values, the checkpoints and nested contexts included.
-
-        TEMPORARY variables, histories and handlers are left out.
-        """
-        return transfer.export(self._state)
-
     @classmethod
     def from_state(cls, state: Mapping[str, Any], *, clock: Clock | None = None) -> ExecutionContext:
         """The context that `export_state` was called on. Raises InputError, which names the part that is wrong."""
@@ -500,7 +356,7 @@ class ExecutionContext:
         with state.lock:
             for mark in state.marks.checkpoints:
                 state.forget_mark(mark)
-            state.values.release()
+            state.values.manager.release()
         for nested in self.nested_contexts.values():
             nested.cleanup()
 

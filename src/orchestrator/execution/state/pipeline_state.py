@@ -17,7 +17,7 @@ from orchestrator.errors import InputError
 from orchestrator.execution.delivery import Delivery, Handlers
 from orchestrator.execution.state.checking import Part
 from orchestrator.execution.state.loops import LoopContext
-from orchestrator.execution.state.watched import WatchedDict
+from orchestrator.execution.state.watched import GONE, WatchedDict
 
 #: The version of what `export_state` gives.
 FORMAT_VERSION = 1
@@ -80,20 +80,50 @@ class PipelineExecutionState:
 
     def register_variable(self, name: str, value: Any) -> None:
         """Set a variable."""
-        self.global_context.variables[name] = value
+        self.change("variables", name, value)
 
     def register_result(self, task_id: str, result: Any) -> None:
         """Keep what a task gave: it has been executed."""
+        self.change("results", task_id, result)
+
+    def register_template(self, name: str, text: str) -> None:
+        """Keep a template, or the text that it came to."""
+        self.change("templates", name, text)
+
+    def change(self, kind: str, name: str, value: Any, announce: Callable[[], object] | None = None) -> bool:
+        """Set a name of `global_context[kind]` or, with `GONE`, delete it; False where there is nothing to delete.
+
+        A result makes its task an executed one. `announce` is called right before the handlers of `on_change` are told,
+        with no lock held: so whoever follows the changes can know its own.
+        """
+        items = self.global_context[kind]
+        with self._lock:
+            if value is GONE and name not in items:
+                return False
+            if announce is not None:
+                self._delivery.put(announce)
+            if value is GONE:
+                items.take(name)
+            else:
+                items.put(name, value)
+                if kind == "results":
+                    self.mark_task_executed(name)
+        self._delivery.run()
+        return True
+
+    def mark_task_pending(self, task_id: str) -> None:
+        """Note that a task runs or waits."""
+        with self._lock:
+            self.pending_tasks.add(task_id)
+            self.executed_tasks.discard(task_id)
+            self.failed_tasks.pop(task_id, None)
+
+    def mark_task_executed(self, task_id: str) -> None:
+        """Note that a task ended well."""
         with self._lock:
             self.executed_tasks.add(task_id)
             self.pending_tasks.discard(task_id)
             self.failed_tasks.pop(task_id, None)
-            self.global_context.results.put(task_id, result)
-        self._delivery.run()
-
-    def register_template(self, name: str, text: str) -> None:
-        """Keep a template, or the text that it came to."""
-        self.global_context.templates[name] = text
 
     def mark_task_failed(self, task_id: str, error: str | BaseException) -> None:
         """Note that a task failed, and why."""
@@ -101,6 +131,13 @@ class PipelineExecutionState:
             self.failed_tasks[task_id] = str(error)
             self.pending_tasks.discard(task_id)
             self.executed_tasks.discard(task_id)
+
+    def forget_task(self, task_id: str) -> None:
+        """Note that nothing is known of a task."""
+        with self._lock:
+            self.executed_tasks.discard(task_id)
+            self.pending_tasks.discard(task_id)
+            self.failed_tasks.pop(task_id, None)
 
     def push_loop_context(self, loop_id: str, context: LoopContext) -> None:
         """Enter an iteration; it is the innermost until `pop_loop_context`."""

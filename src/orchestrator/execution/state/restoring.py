@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
-from orchestrator.execution.state.applied import Applied, forget_owner
+from orchestrator.execution.state.applied import Applied
 from orchestrator.execution.state.marks import Mark, copy_step
+from orchestrator.execution.state.steps import forget_owner
 from orchestrator.execution.variables import Change, CloseContext, Delete, VariableScope, Write, encode_cell
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
@@ -95,6 +96,17 @@ def alike(was: StepRecord | None, now: StepRecord | None) -> bool:
 # -- doing -------------------------------------------------------------------------------------------------------------
 
 
+def restore(state: Applied, entry: Entry, event: ev.ExecutionRestored) -> None:
+    """Take in the restore of a checkpoint; of one that is not kept any more, what the event says. Under the lock."""
+    mark = state.marks.find(event.checkpoint)
+    if mark is not None:
+        go_back(state, mark, entry, event, exact=False)
+        return
+    renew_steps(state, entry, event)
+    state.values.write(event.writes, entry.at, source(event.checkpoint))
+    state.values.delete(event.deleted, entry.at)
+
+
 def go_back(state: Applied, mark: Mark, entry: Entry, event: ev.ExecutionRestored, exact: bool) -> None:
     """Bring everything to where it stood at a mark. Under the lock.
 
@@ -122,9 +134,9 @@ def _run_again(state: Applied, mark: Mark, at: float) -> None:
         tally.run_again(mark.running)
         return
     left = [context_id for key, context_id in mark.running.items() if key not in tally.running and context_id]
-    state.values.change([CloseContext(context_id) for context_id in left], at)
+    state.values.inside.apply([CloseContext(context_id) for context_id in left], at)
     for key, known in tally.running.items():
-        tally.running[key] = known if known and state.values.has_context(known) else mark.running.get(key)
+        tally.running[key] = known if known and state.values.inside.has_context(known) else mark.running.get(key)
 
 
 def renew_steps(state: Applied, entry: Entry, event: ev.ExecutionRestored) -> None:
@@ -134,7 +146,7 @@ def renew_steps(state: Applied, entry: Entry, event: ev.ExecutionRestored) -> No
     renewed = set(event.keys)
     belonging = [key for key in steps if any(owner in renewed for owner in _owners(key))]
     touched = dict.fromkeys([*event.keys, *loops, *belonging])
-    state.changing(touched, lambda: state.record.apply(entry))
+    state.steps.changing(touched, lambda: state.record.apply(entry))
 
 
 def _bring_back_steps(state: Applied, mark: Mark, entry: Entry, event: ev.ExecutionRestored) -> None:
@@ -150,7 +162,7 @@ def _bring_back_steps(state: Applied, mark: Mark, entry: Entry, event: ev.Execut
             if found:
                 forget_owner(state.record.step(found[0]))
 
-    state.changing(_with_loops(then), change)
+    state.steps.changing(_with_loops(then), change)
 
 
 def _with_loops(keys: Iterable[StepKey]) -> dict[StepKey, None]:
@@ -195,5 +207,5 @@ def _bring_back_one(state: Applied, inner: Applied, mark: Mark, checkpoint: str)
         before = inner.record.status
         go_back(inner, mark, entry, event, exact=True)
         inner.touch()
-        inner.owner._queue(entry, (), inner.record.status is not before)
+        inner.tell(entry, (), before)
     state.put(inner.deliver)

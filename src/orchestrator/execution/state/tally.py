@@ -44,18 +44,21 @@ class Tally:
             self.started(key)
         if self.whole_steps and ("/" in key or key[-1] == "]") and (is_part(key) or split_item_key(key) is not None):
             return
-        if old is not _PENDING:
+        if old is _PENDING:
+            self.begun += 1
+        elif old is not _RUNNING:
             self._count(old, -1)
-        if new is not _PENDING:
+        if new is _PENDING:
+            self.begun -= 1
+        elif new is not _RUNNING:
             self._count(new, 1)
-        if self.begun > self.metrics.steps_total or new is _PENDING:
+        if self.begun > self.metrics.steps_total:
+            self.metrics.steps_total = self.begun
+        elif new is _PENDING:
             self.count_total()
 
     def _count(self, status: StepStatus, by: int) -> None:
         metrics = self.metrics
-        self.begun += by
-        if status is _RUNNING:
-            return
         if status is _COMPLETED:
             metrics.steps_completed += by
         elif status is _FAILED:

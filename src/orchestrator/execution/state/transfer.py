@@ -22,14 +22,16 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from orchestrator.errors import InputError, OrchestratorError
-from orchestrator.execution.state.applied import Applied, forget_owner
+from orchestrator.execution.state.applied import Applied
 from orchestrator.execution.state.checking import Part
 from orchestrator.execution.state.checkpoints import Checkpoint
 from orchestrator.execution.state.marks import Mark
 from orchestrator.execution.state.metrics import ExecutionMetrics
 from orchestrator.execution.state.step_data import encoded, export_step, native, read_step
-from orchestrator.execution.state.variable_marks import export_marks, import_marks
-from orchestrator.journal.fold import split_item_key
+from orchestrator.execution.state.steps import forget_owner
+from orchestrator.journal import events as ev
+from orchestrator.journal.events import Entry
+from orchestrator.journal.fold import ExecutionRecord, split_item_key
 from orchestrator.status import ExecutionStatus, StepStatus
 from orchestrator.types import StepKey
 
@@ -43,11 +45,11 @@ _T = TypeVar("_T")
 
 def export(state: Applied) -> dict[str, Any]:
     """The whole of a context, as of one moment."""
-    with state.lock, state.values.manager._lock:
+    with state.lock, state.values.inside.lock:
         marks = list(state.marks)
         nested = _every_nested(state, marks)
         places = {id(inner): place for place, inner in enumerate(nested)}
-        known = export_marks(state.values.manager, [mark.variables for mark in marks])
+        known = state.values.inside.export_marks([mark.variables for mark in marks])
         record = state.record
         return {
             "format_version": FORMAT_VERSION,
@@ -151,7 +153,7 @@ def read_into(state: Applied, part: Part, make_nested: Callable[[Part], Applied]
     for key in part.names("steps"):
         state.record.steps[StepKey(key)] = read_step(key, steps.part(key))
     loops = [state.record.step(found[0]) for found in map(split_item_key, [*state.record.steps]) if found]
-    state.record._count()
+    state.record.apply(_nothing_restored(state.record))  # which counts afresh
     for loop in loops:
         forget_owner(loop)
     _read_variables(state, part)
@@ -165,6 +167,10 @@ def read_into(state: Applied, part: Part, make_nested: Callable[[Part], Applied]
     _read_marks(state, part.parts("marks"), nested)
     state.touched = {_at(nested, place, f"{part.where}.touched") for place in part.items("touched")}
     part.done()
+
+
+def _nothing_restored(record: ExecutionRecord) -> Entry:
+    return Entry(record.position, record.updated_at, ev.ExecutionRestored("", record.position, ()))
 
 
 def _read_life(state: Applied, part: Part) -> None:
@@ -249,7 +255,7 @@ def _at(things: Sequence[_T], place: object, where: str) -> _T:
 
 
 def _read_marks(state: Applied, parts: Sequence[Part], nested: Sequence[Applied]) -> None:
-    known = import_marks(state.values.manager, [part.part("variables") for part in parts])
+    known = state.values.inside.import_marks({f"{part.where}.variables": part.value("variables") for part in parts})
     for part, variables in zip(parts, known, strict=True):
         mark = Mark(
             part.whole("position"),
@@ -273,7 +279,7 @@ def _read_marks(state: Applied, parts: Sequence[Part], nested: Sequence[Applied]
             mark.states[inner] = _at(list(inner.marks), item[1], where)
         part.done()
         state.marks.add(mark)
-        state.undo = mark.steps
+        state.steps.notes = mark.steps
 
 
 def _read_checkpoint(state: Applied, part: Part) -> Checkpoint | None:

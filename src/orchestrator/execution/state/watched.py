@@ -48,9 +48,12 @@ class WatchedDict(dict[str, Any]):
     def pop(self, name: str, *default: Any) -> Any:
         """Take a name away and give its value; `default` where it is not there. Raises KeyError without one."""
         with self._lock:
-            if default and name not in self:
-                return default[0]
-            value = self.take(name)
+            try:
+                value = self.take(name)
+            except KeyError:
+                if default:
+                    return default[0]
+                raise
         self._after()
         return value
 

@@ -7,7 +7,9 @@ engine goes on with it instead of asking again what to do.
 
 from __future__ import annotations
 
-from orchestrator.errors import RollbackError
+from dataclasses import replace
+
+from orchestrator.errors import InputError, RollbackError
 from orchestrator.execution.driver import Deed, Keep, Record, Rollback
 from orchestrator.execution.recovery import MAX_ROLLBACKS, GaveUp, RecoveryPlan, RecoveryStrategy
 from orchestrator.execution.step.task import StepTask, work
@@ -75,10 +77,15 @@ def answered(task: StepTask, asked: Intervention) -> Deed[None]:
 
 def take_alternative(task: StepTask, plan: RecoveryPlan) -> Deed[None]:
     """Run the steps that the plan names, in order, for this one; the last output is its own."""
+    if not plan.alternative_steps:
+        raise InputError(f"the recovery of step {task.key!r} is an alternative path, and names no steps")
     attempt = task.attempts_made
     output: Encoded | None = None
+    failures = task.known.failures if task.known else None
+    begun_at = failures[-1].at if failures else task.now()  # also in an earlier life
+    deadline = None if plan.timeout_seconds is None else begun_at + plan.timeout_seconds
     for name in plan.alternative_steps:
-        part = task.alternative(name)
+        part = replace(task.alternative(name), deadline=deadline)
         if part.known is not None and part.known.status is StepStatus.COMPLETED:  # in an earlier life
             output = part.known.output
             continue

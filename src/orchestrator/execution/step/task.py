@@ -37,6 +37,8 @@ class StepTask:
     decide: Callable[[Exception, ErrorInfo, int], RecoveryPlan]
     alternative: Callable[[str], StepTask]
     random: Random
+    #: When its work must be over, in seconds since the epoch, where it runs for the recovery of another.
+    deadline: float | None = None
     rollbacks: int = 0
     claims_without_progress: int = 0
 
@@ -90,11 +92,14 @@ def _attempt_plan(task: StepTask, first: Work) -> AttemptPlan[Request]:
         decide=task.decide,
         make=make,
         begin=lambda number: Record((ev.StepStarted(key, generation, number),), lazy=True),
-        fail=lambda number, error, due: Record((ev.StepRetrying(key, generation, number, error.to_dict(), due),)),
+        fail=lambda number, error, due_at, deadline: Record(
+            (ev.StepRetrying(key, generation, number, error.to_dict(), due_at, deadline),)
+        ),
         describe=lambda exc: task.describe(exc, key),
         now=task.now,
         random=task.random,
         failed=task.attempts_made,
         due_at=last.due_at if last else None,
         first_failed_at=known.failures[0].at if known and known.failures else None,
+        deadline=task.deadline if task.deadline is not None else (last.deadline if last else None),
     )

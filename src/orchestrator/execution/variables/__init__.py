@@ -1,5 +1,6 @@
 """Variables: named, scoped, versioned values, and templates over them."""
 
+from orchestrator.execution.variables.bindings import Binding
 from orchestrator.execution.variables.cells import (
     Cell,
     GetBlob,
@@ -22,9 +23,11 @@ from orchestrator.execution.variables.changes import (
     Write,
 )
 from orchestrator.execution.variables.context import VariableContext
+from orchestrator.execution.variables.inside import Inside
 from orchestrator.execution.variables.manager import VariableManager
 from orchestrator.execution.variables.metadata import Variable, VariableMetadata, VariableVersion
 from orchestrator.execution.variables.resolving import CacheInfo
+from orchestrator.execution.variables.root import Root
 from orchestrator.execution.variables.spaces import HISTORY
 from orchestrator.execution.variables.step_scope import StepScope
 from orchestrator.execution.variables.template_cell import TemplateCell
@@ -57,6 +60,9 @@ __all__ = [  # noqa: RUF022 - the contract's names first
     "RecordedCell",
     "TemplateCell",
     "StepScope",
+    "Root",
+    "Inside",
+    "Binding",
     "HISTORY",
     "encode_cell",
     "keep",

@@ -67,9 +67,12 @@ class PackedCell:
         return unpack(self.data), len(self.data)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RecordedCell:
-    """A value in its recorded form, of which large parts may be blobs."""
+    """A value in its recorded form, of which large parts may be blobs. Never changed.
+
+    It is not frozen, since one is made for every output that is applied, and a frozen one takes twice as long to make.
+    """
 
     encoded: Encoded
     get_blob: GetBlob

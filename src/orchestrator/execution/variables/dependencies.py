@@ -80,16 +80,22 @@ class Dependencies:
                     came_from[further] = at
                     to_visit.append(further)
 
-    def needs(self, name: str, bound: Container[str]) -> set[str]:
-        """What a name depends on directly, where these names are bound."""
+    def needs(self, name: str, bound: Container[str], transitive: bool = False) -> set[str]:
+        """What a name depends on, where these names are bound: directly or, with `transitive`, in any way."""
+        return closure(name, lambda at: self._needs(at, bound)) if transitive else self._needs(name, bound)
+
+    def _needs(self, name: str, bound: Container[str]) -> set[str]:
         found = set(self.added(name))
         for candidates in self._templates.get(name, ()):
             found.add(next((candidate for candidate in candidates if candidate in bound), candidates[-1]))
         return found
 
-    def needed_by(self, name: str, bound: Container[str]) -> set[str]:
-        """The names that depend on this one directly."""
-        return {other for other in self._back.get(name, ()) if name in self.needs(other, bound)}
+    def needed_by(self, name: str, bound: Container[str], transitive: bool = False) -> set[str]:
+        """The names that depend on this one: directly or, with `transitive`, in any way."""
+        return closure(name, lambda at: self._needed_by(at, bound)) if transitive else self._needed_by(name, bound)
+
+    def _needed_by(self, name: str, bound: Container[str]) -> set[str]:
+        return {other for other in self._back.get(name, ()) if name in self._needs(other, bound)}
 
 
 def closure(name: str, direct: Callable[[str], set[str]]) -> set[str]:

@@ -53,6 +53,12 @@ class Part:
                 raise InputError(f"{self.path}: its keys are texts, not {kind_of(key)}")
         return [(key, Part(value, self._below(key))) for key, value in found.items()]
 
+    def elements(self, count: int | None = None) -> list[Part]:
+        """The parts of a list or tuple; of just so many, where that is said."""
+        if not isinstance(self.value, list | tuple) or (count is not None and len(self.value) != count):
+            raise self.fault("a list" if count is None else f"a list of {count}")
+        return [Part(value, f"{self.path}[{i}]") for i, value in enumerate(self.value)]
+
     def _mapping(self) -> Mapping[Any, Any]:
         if not isinstance(self.value, Mapping):
             raise self.fault("a mapping")

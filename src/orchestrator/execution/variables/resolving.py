@@ -9,7 +9,6 @@ The epoch is read before the names are: a change that comes in between is seen a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -67,8 +66,8 @@ class Resolver:
 
     __slots__ = ("_compiled", "_hits", "_lock", "_misses", "_results", "_shared", "_table")
 
-    def __init__(self, table: Table, lock: threading.RLock) -> None:
-        self._table, self._lock = table, lock
+    def __init__(self, table: Table) -> None:
+        self._table, self._lock = table, table.lock
         self._compiled: BoundedCache[Hashable, Compiled] = BoundedCache(_RESULT_BYTES, _RESULTS)
         self._results: BoundedCache[Hashable, _Kept] = BoundedCache(_RESULT_BYTES, _RESULTS)
         self._shared = table.shared = BoundedCache(_SHARED_BYTES, 100_000)
@@ -168,7 +167,7 @@ class Resolver:
                 view = View(self._table, home, aliases, strict, _read_alone, shadow)
                 return _run(task, view, strict), None, {}
         except UnknownNameError as error:
-            if self._table.lost(error.name, home):
+            if home.misses(error.name):
                 raise TemporaryGoneError(error.name) from error
             raise
         except RecursionError:

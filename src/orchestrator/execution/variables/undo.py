@@ -7,6 +7,7 @@ other, the oldest on top. Nothing is noted while there is no mark.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from orchestrator.errors import InputError
@@ -53,8 +54,8 @@ class Mark:
 
     __slots__ = ("_segment",)
 
-    def __init__(self) -> None:
-        self._segment: Segment | None = None
+    def __init__(self, segment: Segment | None = None) -> None:
+        self._segment = segment
 
     def knows(self, context_id: str) -> bool:
         """Whether a context existed then that has ended since."""
@@ -101,6 +102,22 @@ class UndoLog:
             if later._segment is not None:
                 found.lay_under(later._segment)
         return found
+
+    def apart(self, marks: Sequence[Mark]) -> list[Segment]:
+        """What each of these marks noted; what other marks noted in between goes to the one before them."""
+        segments = {id(mark): Segment() for mark in marks}
+        found: Segment | None = None
+        for mark in self._marks:
+            found = segments.get(id(mark), found)
+            if found is not None and mark._segment is not None:
+                found.lay_under(mark._segment)
+        return [segments[id(mark)] for mark in marks]
+
+    def adopt(self, segments: Iterable[Segment]) -> list[Mark]:
+        """Marks that have noted this already, after those that there are; oldest first."""
+        marks = [Mark(segment) for segment in segments]
+        self._marks += marks
+        return marks
 
     def _index(self, mark: Mark) -> int:
         for index, known in enumerate(self._marks):

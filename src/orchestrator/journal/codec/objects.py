@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import inspect
 from typing import Any
 
 from orchestrator.errors import DecodeError, UnknownTypeError
@@ -87,19 +88,31 @@ def namedtuple_from(parts: Any) -> Any:
 
 
 def dataclass_parts(value: Any) -> list[Any]:
-    """Class and fields, by name."""
+    """Class and fields, by name; behind them, where there are any, the attributes that are no fields.
+
+    What a `cached_property` keeps is left out: it is computed again.
+    """
     kind: Any = type(value)
     names = _field_names(kind)
     try:
         fields = {name: getattr(value, name) for name in names}
     except Exception as exc:  # an AttributeError where it was never set, anything where it is a property
         raise TypeError(f"a field cannot be read: {exc}") from exc
-    return [*NAMES.name_of(kind), fields]
+    parts = [*NAMES.name_of(kind), fields]
+    attributes = vars(value) if hasattr(value, "__dict__") else {}
+    if attributes.keys() <= fields.keys():
+        return parts
+    more = {name: child for name, child in attributes.items() if name not in fields and _is_kept(kind, name)}
+    return [*parts, more] if more else parts
+
+
+def _is_kept(kind: type, name: str) -> bool:
+    return not isinstance(inspect.getattr_static(kind, name, None), functools.cached_property)
 
 
 def dataclass_from(parts: Any) -> Any:
     """An object with these fields; its `__init__` and `__post_init__` do not run."""
-    module, qualname, fields = items(parts)
+    module, qualname, fields, *more = items(parts)
     recorded = mapping(fields)
     kind: Any = NAMES.find(module, qualname)
     if not is_dataclass(kind):
@@ -108,6 +121,8 @@ def dataclass_from(parts: Any) -> Any:
     value = object.__new__(kind)
     for name in names:
         child = recorded[name] if name in recorded else _default(kind, name)
+        object.__setattr__(value, name, child)
+    for name, child in mapping(more[0]).items() if more else ():
         object.__setattr__(value, name, child)
     return value
 

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.errors import IllegalMoveError, InputError
 from orchestrator.execution.driver import CURRENT_ATTEMPT, Attempt, PythonCall
 from orchestrator.execution.state import ExecutionContext, ExecutionStatus, checkpoint_due
-from orchestrator.execution.variables import VariableManager, VariableScope
+from orchestrator.execution.variables import Change, OpenContext, VariableManager, VariableScope, Write
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, Event
 from orchestrator.status import StepStatus
@@ -412,6 +412,41 @@ def test_variables_of_a_step_end_with_it(context: ExecutionContext) -> None:
     assert not variables.has_variable("draft")
     variables.set_variable("draft", 3, VariableScope.STEP)
     assert variables.list_variables(scope=VariableScope.STEP) == {"draft": 3}
+
+
+def test_reading_makes_no_context_for_the_step(context: ExecutionContext) -> None:
+    variables = context.variable_manager
+    variables.set_variable("x", 1)
+    context.start_step("a")
+    recorded = Recorded(variables)
+    variables.recorder = recorded
+    assert variables.get_variable("x") == 1
+    assert variables.has_variable("x")
+    assert variables.resolve_template("${x}") == 1
+    assert variables.get_variable_metadata("x") is not None
+    assert variables.get_variable_history("x") == []
+    assert not variables.delete_variable("nothing")
+    variables.set_variable("x", 2)
+    assert [type(change) for change in recorded.changes] == [Write]
+    assert variables.export_state()["context_variables"] == {}
+    variables.set_variable("draft", 3, VariableScope.STEP)
+    assert [type(change) for change in recorded.changes] == [Write, OpenContext, Write]
+    assert variables.get_variable("draft") == 3
+
+
+class Recorded:
+    """A recorder that notes what comes to it, and applies it."""
+
+    def __init__(self, manager: VariableManager) -> None:
+        self.manager = manager
+        self.changes: list[Change] = []
+
+    def record(self, changes: Sequence[Change]) -> None:
+        self.changes += changes
+        self.manager.apply(changes)
+
+    def unrecorded(self, name: str) -> None:
+        return None
 
 
 def test_a_handler_sets_variables_of_its_own_step(context: ExecutionContext) -> None:

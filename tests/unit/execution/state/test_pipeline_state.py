@@ -178,3 +178,76 @@ def test_a_bad_state_changes_nothing(path: tuple[Any, ...], wrong: Any) -> None:
         with pytest.raises(InputError):
             state.import_state({name: value for name, value in before.items() if name != key})
     assert state.export_state() == before
+
+
+class _Hurried(str):
+    """A name that others take away as often as it is looked at once more."""
+
+    __slots__ = ("looks", "take")
+    looks: int
+    take: Any
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+    def __eq__(self, other: object) -> bool:
+        self.looks += 1
+        if self.looks > 1:
+            self.take()
+        return str.__eq__(self, other)
+
+
+def test_a_pop_with_a_default_never_raises_although_others_pop_too(state: PipelineExecutionState) -> None:
+    variables, others = state.global_context.variables, []
+    name = _Hurried("a")
+
+    def take_in_another_thread() -> None:
+        other = threading.Thread(target=lambda: others.append(variables.pop("a", "gone")))
+        other.start()
+        other.join(0.2)
+
+    name.looks, name.take = 0, take_in_another_thread
+    variables["a"] = 1
+    assert variables.pop(name, "default") == 1
+    assert "a" not in variables
+    assert variables.pop(name, None) is None
+    with pytest.raises(KeyError):
+        variables.pop("a")
+
+
+def test_a_change_is_announced_right_before_it_is_told(state: PipelineExecutionState) -> None:
+    told: list[Any] = []
+    state.on_change(lambda *change: told.append(change))
+    assert state.change("variables", "a", 1, announce=lambda: told.append("mine"))
+    state.register_variable("a", 2)
+    assert state.change("variables", "a", GONE, announce=lambda: told.append("mine"))
+    assert not state.change("variables", "a", GONE, announce=lambda: told.append("nothing"))
+    assert told == [
+        "mine",
+        ("variables", "a", 1),
+        ("variables", "a", 2),
+        "mine",
+        ("variables", "a", GONE),
+    ]
+    assert state.change("results", "t", 3)
+    assert state.executed_tasks == {"t"}
+    with pytest.raises(KeyError):
+        state.change("other", "a", 1)
+
+
+def test_a_task_is_in_one_place(state: PipelineExecutionState) -> None:
+    for mark in (
+        state.mark_task_pending,
+        lambda task: state.mark_task_failed(task, "no"),
+        state.mark_task_pending,
+        state.mark_task_executed,
+        lambda task: state.mark_task_failed(task, "no"),
+        state.mark_task_executed,
+        state.mark_task_pending,
+    ):
+        mark("t")
+        places = [state.pending_tasks, state.executed_tasks, set(state.failed_tasks)]
+        assert sorted(map(sorted, places)) == [[], [], ["t"]]
+    assert state.pending_tasks == {"t"}
+    state.forget_task("t")
+    assert not (state.pending_tasks or state.executed_tasks or state.failed_tasks)

@@ -68,6 +68,22 @@ def test_variables_of_a_step_go_to_the_running_step() -> None:
     assert manager.list_variables() == {"wide": 4}
 
 
+def test_only_a_write_enters_the_step() -> None:
+    manager = VariableManager()
+    made: dict[str, str] = {}
+    manager.running_step = lambda step: made.get(step or "load")
+    manager.entering_step = lambda step: made.setdefault(step or "load", manager.create_context())
+    manager.set_variable("wide", 1)
+    assert manager.get_variable("wide") == 1
+    assert manager.resolve_template("${wide}") == 1
+    assert made == {}
+    manager.set_variable("rows", 2, VariableScope.STEP)
+    manager.set_variable("rows", 3, VariableScope.STEP, source_step="plot")
+    assert sorted(made) == ["load", "plot"]
+    assert manager.get_variable("rows") == 2
+    assert manager.get_variable("rows", context_id=made["plot"]) == 3
+
+
 def test_a_child_reads_its_parents_global_variables() -> None:
     parent = VariableManager("parent")
     child = VariableManager("child", parent=parent)

@@ -7,10 +7,11 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from orchestrator.errors import InputError
+from orchestrator.errors import CircularDependencyError, InputError
 from orchestrator.execution.variables import VariableManager
 
 THREADS = 32
@@ -221,6 +222,43 @@ def test_templates_in_a_race_never_close_a_circle() -> None:
 
         run([lambda: define("a", "b"), lambda: define("b", "a")])
         assert len(refused) == 1
+
+
+class Interrupting:
+    """A lock that lets another thread do something as soon as it is free for the first time."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self._lock, self._depth, self._meanwhile = threading.RLock(), 0, [meanwhile]
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+
+    def __exit__(self, *raised: object) -> None:
+        self._depth -= 1
+        is_free = self._depth == 0
+        self._lock.release()
+        if is_free and self._meanwhile:
+            other = threading.Thread(target=self._meanwhile.pop())
+            other.start()
+            other.join(10)
+
+
+def test_nothing_comes_between_a_decision_and_its_changes() -> None:
+    manager = VariableManager()
+    refused: list[str] = []
+
+    def close_the_circle() -> None:
+        try:
+            manager.set_template("b", "${a}")
+        except CircularDependencyError as error:
+            refused.append(str(error))
+
+    lock: Any = Interrupting(close_the_circle)
+    manager._table.lock = lock
+    manager.set_template("a", "${b}")
+    assert len(refused) == 1
+    assert manager.get_dependencies("a", transitive=True) == {"b"}
 
 
 def test_an_import_is_seen_whole() -> None:
