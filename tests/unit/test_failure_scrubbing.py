@@ -68,6 +68,7 @@ def test_tokens_are_known_by_their_shape(token: str) -> None:
         "secretary: Ann",
         "at 12:30, see https://example.org/a?b=c",
         "the task ask-me is done",
+        "give --password-file or --token --verbose",
     ],
 )
 def test_plain_text_stays(text: str) -> None:
@@ -76,6 +77,8 @@ def test_plain_text_stays(text: str) -> None:
 
 @pytest.mark.timeout(10)
 def test_long_texts_are_scrubbed_in_no_time() -> None:
+    for piece in ("--password ", "--my-token-"):
+        scrub(piece * 20_000)
     for piece in ("password=", "://a:", "eyJ", "Authorization: ", "sk-", '"password": "', "a@", "bearer "):
         scrub(piece * 20_000)
 
@@ -187,3 +190,8 @@ def test_endless_huge_and_hostile_values_are_bounded() -> None:
 def test_an_error_gives_its_category_and_severity() -> None:
     category, severity = info()
     assert (category, severity) == (ErrorCategory.USER, ErrorSeverity.LOW)
+
+
+@pytest.mark.parametrize("option", ["--password", "-password", "--db-password", "--api-key"])
+def test_an_option_loses_its_secret(option: str) -> None:
+    assert scrub(f"psql {option} {PLANTED} -v ended with exit code 3") == f"psql {option} *** -v ended with exit code 3"

@@ -1,8 +1,8 @@
 """What leaves the process carries no secret: texts and data with what looks like a credential replaced by `***`.
 
-A secret is known by the name beside it (`password=…`, `Authorization: …`, `{"api_key": …}`), by its place in an address
-(`scheme://user:…@host`), or by its own shape (well-known prefixes of tokens). What looks like nothing of these passes:
-this is a net under mistakes, not a reason to put secrets into messages.
+A secret is known by the name beside it (`password=…`, `--token …`, `Authorization: …`, `{"api_key": …}`), by its place
+in an address (`scheme://user:…@host`), or by its own shape (well-known prefixes of tokens). What looks like nothing of
+these passes: this is a net under mistakes, not a reason to put secrets into messages.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _SECRET = re.compile(
     r"|(?P<cookie>\b(?:set-)?cookie[\"']?\s*[:=]\s*[\"']?)[^\"'\r\n]+"
     rf"|(?P<name>(?:{_NAMES}|\bpwd)[\"']?\s*[:=]\s*(?!\*{{3}}))(?:\"[^\"\r\n]*\"|'[^'\r\n]*'|[\"']?[^\s\"',;&]+)"
     r"|(?P<user>://[^/\s:@]*:)[^/\s]+(?=@)"
+    rf"|(?P<option>(?<![\w-])--?[\w-]{{0,40}}(?:{_NAMES})[ \t]+(?!\*{{3}}))[^\s\"',;&-][^\s\"',;&]*"
     r"|(?P<bearer>\bbearer\s+)[\w.~+/=-]{8,}"
     r"|\b(?:(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[0-9A-Z]{16}"
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*)",

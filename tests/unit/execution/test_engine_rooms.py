@@ -17,12 +17,13 @@ from tests.engine_handlers import WITNESS
 from orchestrator import ExecutionStatus, Pipeline
 from orchestrator.app import engine_parts
 from orchestrator.errors import IllegalMoveError, InputError, UnknownExecutionError
-from orchestrator.execution.engine import StateGraphEngine
+from orchestrator.execution.engine import StateGraphEngine, post_answer
 from orchestrator.execution.integration import ExecutionStateBridge
 from orchestrator.execution.progress import ProgressTracker, ProgressTrackerProtocol, current_attempt
 from orchestrator.execution.recovery import RecoveryManager, RecoveryPlan, RecoveryStrategy
 from orchestrator.execution.state import ExecutionContext
 from orchestrator.execution.variables import VariableManager
+from orchestrator.journal.events import Entry, StepSucceeded
 from orchestrator.storage import open_store
 
 HERE = Path(__file__).parents[2]
@@ -264,6 +265,86 @@ async def test_the_context_of_a_running_execution_is_the_engines_to_say() -> Non
     assert "by hand" in engine.read("x").checkpoints
     with pytest.raises(IllegalMoveError, match="let go"):
         context.create_checkpoint()
+    engine.close()
+
+
+async def test_a_restore_from_outside_is_decided_when_all_is_committed() -> None:
+    """From another thread, while a step's lazy start is not recorded yet: the step begins anew all the same."""
+    engine, manager = StateGraphEngine(), RecoveryManager()
+    engine.set_recovery_manager(manager)
+    steps = """
+        - {id: a, call: "engine_handlers:append", with: {name: one}, checkpoint: base}
+        - {id: b, call: "engine_handlers:wait_in_first_generation", needs: [a]}
+    """
+    task = asyncio.create_task(engine.execute(pipeline(steps), {}, "x"))
+    witness = Path("witness")
+    while not witness.exists() or "b 1 1" not in witness.read_text():
+        await asyncio.sleep(0.001)
+    context = manager.execution_context
+    assert isinstance(context, ExecutionContext)
+    assert await asyncio.to_thread(context.restore_checkpoint, "base")
+    result = await task
+    assert result.status is ExecutionStatus.COMPLETED
+    assert [line for line in witness.read_text().splitlines() if line.startswith("b")] == ["b 1 1", "b 2 1"]
+    engine.close()
+
+
+async def test_a_handler_of_an_executions_events_cannot_restore_it() -> None:
+    manager = RecoveryManager()
+    refused: list[IllegalMoveError] = []
+
+    def on_event(entry: Entry) -> None:
+        if isinstance(entry.event, StepSucceeded) and entry.event.key == "b" and not refused:
+            context = manager.execution_context
+            assert isinstance(context, ExecutionContext)
+            try:
+                context.restore_checkpoint("initial")
+            except IllegalMoveError as exc:
+                refused.append(exc)
+
+    engine = StateGraphEngine(subscribers=[on_event])
+    engine.set_recovery_manager(manager)
+    result = await engine.execute(pipeline(TWO, INPUTS), {}, "x")
+    assert result.status is ExecutionStatus.COMPLETED
+    assert len(refused) == 1
+    assert "outside of a handler" in str(refused[0])
+    engine.close()
+
+
+async def test_an_answer_at_the_last_moment_is_taken() -> None:
+    """It comes when the last other step has ended, before the execution is paused."""
+    manager = RecoveryManager()
+    manager.set_recovery_plan("a", RecoveryPlan(RecoveryStrategy.MANUAL_INTERVENTION, manual_instructions="well?"))
+    parts = engine_parts()
+
+    def on_event(entry: Entry) -> None:
+        if isinstance(entry.event, StepSucceeded) and entry.event.key == "beside":
+            post_answer(parts.store, "x", "a", "skip", 7, None)  # as another process would: nobody is told
+
+    engine = StateGraphEngine(parts, subscribers=[on_event])
+    engine.set_recovery_manager(manager)
+    steps = """
+        - {id: a, call: "engine_handlers:fail_until", with: {attempt: 9}}
+        - {id: beside, call: "engine_handlers:slow_async", with: {seconds: 0.05}}
+    """
+    result = await engine.execute(pipeline(steps), {}, "x")
+    assert result.status is ExecutionStatus.COMPLETED
+    assert engine.get_state("x")["step_outputs"]["a"] == 7
+    await parts.runner.close()
+    parts.store.close()
+    engine.close()
+
+
+async def test_what_is_no_room_is_refused() -> None:
+    engine = StateGraphEngine()
+    with pytest.raises(InputError, match="a variable manager"):
+        engine.set_variable_manager({})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a recovery manager"):
+        engine.set_recovery_manager(lambda error: None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a progress tracker"):
+        engine.set_progress_tracker(object())  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Pipeline"):
+        await engine.execute("pipeline.yaml")  # type: ignore[arg-type]
     engine.close()
 
 

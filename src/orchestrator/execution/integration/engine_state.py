@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.errors import InputError
-from orchestrator.execution.state import PipelineExecutionState
+from orchestrator.execution.state import ExecutionState, PipelineExecutionState
 
 
 def state_of(account: Mapping[str, Any]) -> PipelineExecutionState:
@@ -15,6 +15,11 @@ def state_of(account: Mapping[str, Any]) -> PipelineExecutionState:
     The account is derived from a journal: it is read once, and never written to. Raises InputError for a part of the
     wrong kind.
     """
+    if unknown := sorted(map(str, account.keys() - ExecutionState.__annotations__.keys())):
+        raise InputError(
+            f"a bridge takes a PipelineExecutionState, or the ExecutionState of an engine, which has no {unknown[0]!r}"
+            "; put a dict of your own into `PipelineExecutionState().global_context.variables`"
+        )
     state = PipelineExecutionState(str(account.get("pipeline_id") or "default"))
     for name, value in _names(account, "variables").items():
         state.register_variable(name, value)

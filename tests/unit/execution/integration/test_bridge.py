@@ -454,3 +454,8 @@ def test_an_import_is_carried_over(
     assert manager.list_variables() == {"rows": 1}
     manager.import_state(VariableManager().export_state())
     assert held(state) == {}
+
+
+def test_a_plain_dict_is_no_state() -> None:
+    with pytest.raises(InputError, match=r"global_context\.variables"):
+        ExecutionStateBridge(ExecutionContext("e", "p"), {"shops": ["n"], "rate": 1.2})  # type: ignore[arg-type]
