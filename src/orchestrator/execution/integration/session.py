@@ -103,6 +103,7 @@ class Session:
             get_blob=store.get_blob,
         )
         context.total_steps = len(plan.steps)
+        context.pinned_checkpoints = frozenset(step.checkpoint for step in plan.steps.values() if step.checkpoint)
         return cls(store, lease, plan, clock, context, recorder, Machine(plan.steps, windows), subscribers, on_fault)
 
     @property
