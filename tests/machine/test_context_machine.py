@@ -141,6 +141,17 @@ class ContextMachine(RuleBasedStateMachine):
 
     paths = st.lists(st.integers(0, 1), max_size=2).map(tuple)
 
+    def _held(self, path: tuple[int, ...]) -> bool:
+        """Whether a context around the one of this path is paused or cancelled."""
+        around, model = [], self.model
+        for place in path:
+            names = sorted(model.nested)
+            if not names:
+                break
+            around.append(model)
+            model = model.nested[names[place % len(names)]]
+        return any(outer.status in (E.PAUSED, E.CANCELLED) for outer in around)
+
     # -- life
 
     def _may(self, model: Model, new: ExecutionStatus) -> bool:
@@ -149,7 +160,7 @@ class ContextMachine(RuleBasedStateMachine):
     @rule(path=paths)
     def start(self, path: tuple[int, ...]) -> None:
         context, model = self._pick(path)
-        if not self._may(model, E.RUNNING):
+        if not self._may(model, E.RUNNING) or self._held(path):
             with pytest.raises(IllegalMoveError):
                 context.start_execution()
             return
@@ -182,8 +193,9 @@ class ContextMachine(RuleBasedStateMachine):
     @rule(path=paths)
     def resume(self, path: tuple[int, ...]) -> None:
         context, model = self._pick(path)
-        assert context.resume_execution() is (model.status is E.PAUSED)
-        if model.status is E.PAUSED:
+        resumes = model.status is E.PAUSED and not self._held(path)
+        assert context.resume_execution() is resumes
+        if resumes:
             self._go_on(model)
 
     @rule(path=paths)
@@ -315,7 +327,7 @@ class ContextMachine(RuleBasedStateMachine):
         assert inner.execution_id == f"{context.execution_id}.{name}"
         assert inner.parent_context is context
         self._adjust(inner)
-        model.nested[name] = Model(self.tokens)
+        model.nested[name] = Model(self.tokens, E.CANCELLED if model.status is E.CANCELLED else E.PENDING)
 
     @rule(path=paths, name=st.sampled_from(INNER))
     def destroy(self, path: tuple[int, ...], name: str) -> None:
@@ -332,16 +344,8 @@ class ContextMachine(RuleBasedStateMachine):
         loaded = ExecutionContext.from_state(state, clock=self.clock)
         assert loaded.export_state() == self.root.export_state()
         self.root = loaded
-        self._forget_histories(self.model)
         self.events.clear()
         self.root.subscribe(lambda entry: self.events.append(entry.position))
-
-    def _forget_histories(self, model: Model) -> None:
-        """Histories are not exported, and so the versions of a name that is not bound begin anew."""
-        model.versions = {name: version for name, version in model.versions.items() if name in model.variables}
-        inner = [found for _, (*_, nested) in model.checkpoints for found, _ in nested.values()]
-        for found in {id(found): found for found in [*model.nested.values(), *inner]}.values():
-            self._forget_histories(found)
 
     # -- what always holds
 

@@ -63,7 +63,8 @@ class Told:
             self.set_back(event)
         if event.step_id is not None:
             self.hear_step(event, event.step_id)
-        self.total = max(event.data.get("total_steps", self.total), len(self.counted()))
+        begun = [step for step in self.counted() if self.steps[step] is not StepStatus.PENDING]
+        self.total = max(event.data.get("total_steps", self.total), len(begun))
 
     def hear_step(self, event: ProgressEvent, step: str) -> None:
         before = self.steps.get(step, StepStatus.PENDING)
@@ -74,7 +75,8 @@ class Told:
             case T.STEP_COMPLETED | T.STEP_FAILED:
                 assert before is StepStatus.RUNNING, "it was not started"
                 done = event.event_type is T.STEP_COMPLETED
-                self.steps[step] = StepStatus.COMPLETED if done else StepStatus.FAILED
+                failed = StepStatus(event.data.get("status", StepStatus.FAILED))
+                self.steps[step] = StepStatus.COMPLETED if done else failed
                 self.percentages[step] = event.data.get("progress_percentage", self.percentages[step])
             case T.STEP_SKIPPED:
                 assert before not in OVER, "it has ended"
@@ -83,8 +85,8 @@ class Told:
                 self.steps[step] = StepStatus.PENDING if before in OVER else before
                 self.percentages[step] = 0.0
             case T.PROGRESS_UPDATE:
-                assert before is StepStatus.RUNNING, "progress of what does not run"
-                now = event.data.get("progress_percentage", self.percentages[step])
+                assert before is StepStatus.RUNNING or {*event.data} == {"metric", "value"}, "it does not run"
+                now = event.data.get("progress_percentage", self.percentages.get(step, 0.0))
                 assert 0.0 <= now <= 100.0
                 self.percentages[step] = now
 
@@ -176,6 +178,20 @@ class Following(RuleBasedStateMachine):
         before = self.status(id, step)
         self.tracker.skip_step(id, step, "no")
         assert self.status(id, step) is (before if before in OVER else StepStatus.SKIPPED)
+
+    @rule(id=IDS, step=STEPS)
+    def cancel_step(self, id: str, step: str) -> None:
+        before = self.status(id, step)
+        self.tracker.cancel_step(id, step)
+        assert self.status(id, step) is (before if before in OVER else StepStatus.CANCELLED)
+
+    @rule(id=IDS, step=STEPS)
+    def measure(self, id: str, step: str) -> None:
+        before, set_back = self.status(id, step), self.is_set_back(id, step)
+        self.tracker.report_metric(id, step, "rows", 7)
+        if not set_back:
+            assert self.tracker.get_step_progress(id, step).metadata["rows"] == 7  # type: ignore[union-attr]
+        assert self.status(id, step) is (before if before in OVER or set_back else StepStatus.RUNNING)
 
     @rule(id=IDS, step=STEPS, percentage=st.floats(-10, 110))
     def update(self, id: str, step: str, percentage: float) -> None:

@@ -92,10 +92,12 @@ class ComprehensiveExecutionManager:
         progress_percentage: float = 100.0,
     ) -> None:
         """End a step, well or not; one that was not started starts first."""
-        if success and progress_percentage != 100.0:
-            self.progress_tracker.update_step_progress(self.execution_id, id, progress_percentage)
         before = self._newest_checkpoint()
-        self.execution_context.complete_step(id, success, error)
+        if progress_percentage == 100.0:
+            self.execution_context.complete_step(id, success, error)
+        else:  # the tracker keeps the percentage and has the context complete the step
+            message = None if error is None else str(error)
+            self.progress_tracker.complete_step(self.execution_id, id, success, message, progress_percentage)
         if success and id in self._important and self._newest_checkpoint() == before:
             self.execution_context.create_checkpoint(f"after {id}")
 

@@ -8,7 +8,8 @@ for the handlers, within a bound, when it has left the lock. Nothing is changed 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from orchestrator.clock import Clock, utc
@@ -49,12 +50,28 @@ class Book:
     def _take(self, id: str, events: Callable[[Ledger], Events]) -> Round | None:
         last: Round | None = None
         with self.lock:
-            ledger = self._ledgers.get(id) or self._ledgers.setdefault(id, Ledger(id))
+            ledger = self._ledger(id)
             for event in events(ledger):
                 last = self._fanout.put(ledger.apply(event)) or last
                 self.total_events += 1
             self._retire(ledger)
         return last
+
+    def _ledger(self, id: str) -> Ledger:
+        return self._ledgers.get(id) or self._ledgers.setdefault(id, Ledger(id))
+
+    @contextmanager
+    def expecting(self, id: str, step: tuple[str, int], percentage: float) -> Iterator[None]:
+        """A block in which a step's end is recorded: its entry, which may come later, is to show this percentage."""
+        with self.lock:
+            expected = self._ledger(id).expected
+            expected[step] = percentage
+        try:
+            yield
+        except BaseException:
+            with self.lock:
+                expected.pop(step, None)
+            raise
 
     def adopt(self, record: ExecutionRecord, total_steps: int) -> None:
         """Take over what is known of an execution that goes on, without telling anybody."""
@@ -109,18 +126,6 @@ class Book:
         with self.lock:
             ledger = self._ledgers.get(id)
             return [] if ledger is None else [event for event in ledger.events if event.sequence > since]
-
-    def is_running(self, id: str, step_id: str) -> bool:
-        """Whether a step is under way."""
-        with self.lock:
-            ledger = self._ledgers.get(id)
-            return ledger is not None and ledger.steps.is_running(step_id)
-
-    def has_ended(self, id: str, step_id: str) -> bool:
-        """Whether a step has ended."""
-        with self.lock:
-            ledger = self._ledgers.get(id)
-            return ledger is not None and ledger.steps.has_ended(step_id)
 
     def active(self) -> int:
         """How many executions have not ended."""

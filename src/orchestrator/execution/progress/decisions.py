@@ -4,7 +4,8 @@ Each of these yields events one by one, and goes on when the one before was appl
 always asked of the latest state. None of them changes anything.
 
 A step that ends without having begun is begun first. What is said of a step that has ended is ignored, but for a new
-start. Of two reports on a running step the later one counts, also where it says less: work may turn out to be more.
+start and for a metric. Of two reports on a running step the later one counts, also where it says less: work may turn
+out to be more.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any, TypeAlias
 from orchestrator.execution.progress.events import ProgressEvent, ProgressEventType
 from orchestrator.execution.progress.ledger import Ledger
 from orchestrator.execution.progress.steps import clamped, is_item
-from orchestrator.status import ExecutionStatus
+from orchestrator.journal.fold import StepRecord
+from orchestrator.status import ExecutionStatus, StepStatus
 
 Events: TypeAlias = Iterator[ProgressEvent]
 
@@ -53,6 +55,11 @@ class Decider:
         else:
             yield from self.announce(total_steps)
 
+    def join_execution(self, total_steps: int) -> Events:
+        """As `start_execution`, for one that its journal has started, whose entry may still be on its way here."""
+        if self.ledger.status is not ExecutionStatus.PENDING and not self.ledger.ended:
+            yield from self.start_execution(total_steps)
+
     def announce(self, total_steps: int) -> Events:
         """Say how many steps there are, where that is news."""
         if total_steps and total_steps != self.ledger.total_steps:
@@ -76,19 +83,33 @@ class Decider:
         started = self.event(_Type.STEP_STARTED, step_id)
         yield ProgressEvent(_Type.STEP_STARTED, self.at, started.execution_id, step_id, name or started.step_name)
 
-    def complete_step(self, step_id: str, success: bool, message: str | None, percentage: float = 100.0) -> Events:
-        """End it, well or not; nothing where it has ended. `message` is the error of one that failed."""
+    def complete_step(
+        self, step_id: str, success: bool, message: str | None, percentage: float = 100.0, name: str | None = None
+    ) -> Events:
+        """End it, well or not; nothing where it has ended. `message` is the error of one that failed.
+
+        A failure at 100 is one that nothing is said of: it keeps what it came to.
+        """
         if self.ledger.steps.has_ended(step_id):
             return
-        yield from self.start_step(step_id)
+        yield from self.start_step(step_id, name)
+        data = {"progress_percentage": clamped(percentage)} if success or percentage != 100.0 else {}
         if success:
-            yield self.event(_Type.STEP_COMPLETED, step_id, message, progress_percentage=clamped(percentage))
+            yield self.event(_Type.STEP_COMPLETED, step_id, message, **data)
             yield from self._loop_goes_on(step_id)
         else:
-            yield self.event(_Type.STEP_FAILED, step_id, message)
+            yield self.event(_Type.STEP_FAILED, step_id, message, **data)
             loop = self._loop_of(step_id)
             if loop is not None and not self.ledger.steps.has_ended(loop):
                 yield self.event(_Type.STEP_FAILED, loop, f"{step_id}: {message}")
+
+    def cancel_step(self, step_id: str) -> Events:
+        """Give it up; nothing where it has ended."""
+        if not self.ledger.steps.has_ended(step_id):
+            yield from self.start_step(step_id)
+            word = StepStatus.CANCELLED
+            yield self.event(_Type.STEP_FAILED, step_id, word, status=word)
+            yield from self._loop_goes_on(step_id)
 
     def skip_step(self, step_id: str, reason: str) -> Events:
         """Leave it out; nothing where it has ended."""
@@ -97,10 +118,16 @@ class Decider:
             yield from self._loop_goes_on(step_id)
 
     def update_step(self, step_id: str, percentage: float | None, message: str | None, **data: Any) -> Events:
-        """Say how far it is, or something else about it; starts a step that has not begun."""
+        """Say how far it is, or something else about it; starts a step that has not begun.
+
+        Of one that has ended only a metric is taken.
+        """
         if self.ledger.steps.has_ended(step_id):
-            return
-        yield from self.start_step(step_id)
+            percentage = message = None
+            if "metric" not in data:
+                return
+        else:
+            yield from self.start_step(step_id)
         if percentage is not None:
             data["progress_percentage"] = clamped(percentage)
         yield self.event(_Type.PROGRESS_UPDATE, step_id, message, **data)
@@ -113,6 +140,14 @@ class Decider:
         """
         if not (self.ledger.position and self.ledger.steps.is_set_back(step_id)):
             yield from self.update_step(step_id, percentage, message, **data)
+
+    def report_on(self, step: StepRecord, percentage: float | None, message: str | None, **data: Any) -> Events:
+        """As `update_step`, for one that stands so in its journal, whose entries may still be on their way here."""
+        if step.status is StepStatus.RUNNING:
+            yield from self.start_step(step.key, step.name or None)
+            yield from self.update_step(step.key, percentage, message, **data)
+        elif "metric" in data:
+            yield from self.update_step(step.key, None, None, **data)
 
     def expand_loop(self, step_id: str, items: int) -> Events:
         """A loop knows its items: each ended one is a part of its progress."""

@@ -37,7 +37,8 @@ class ProgressEvent:
     """One fact about an execution. `sequence` counts the events of its execution from 1; 0 where none was given yet.
 
     `data` says what the type does not: `progress_percentage`, `total_steps`, `items` of a loop, `checkpoint`, the
-    `steps` that a restore sets back, the `kind` of a CUSTOM_EVENT. Treat it as read-only: every handler sees the same.
+    `status` of a step that was given up, the `steps` that a restore sets back, the `kind` of a CUSTOM_EVENT. Treat it
+    as read-only: every handler sees the same.
     """
 
     event_type: ProgressEventType

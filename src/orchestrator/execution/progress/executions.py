@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from orchestrator.clock import utc, utc_now
-from orchestrator.execution.progress.steps import items_fraction, owner_of
+from orchestrator.execution.progress.steps import elapsed, items_fraction, owner_of
 from orchestrator.journal.fold import ExecutionRecord, StepRecord
 from orchestrator.status import ENDED, ExecutionStatus, StepStatus
 from orchestrator.types import StepKey
@@ -16,7 +16,8 @@ from orchestrator.types import StepKey
 
 @dataclass(slots=True)
 class ExecutionProgress:
-    """One execution in numbers. Times are timezone-aware UTC.
+    """One execution in numbers. Times are timezone-aware UTC; one that is given without a zone is kept as it is, and
+    taken for local time.
 
     A step counts under its latest state alone, so that the counts never sum to more than `total_steps`. Items of a
     loop and what a recovery runs for a step are parts of that step and count nowhere. What a `ProgressTracker` hands
@@ -88,18 +89,18 @@ class ExecutionProgress:
         """From its start to its end, or to now while it is under way; None before its start."""
         if self.start_time is None:
             return None
-        return (self.end_time or self.as_of or utc_now()) - self.start_time
+        return elapsed(self.start_time, self.end_time or self.as_of or utc_now())
 
     @property
     def estimated_completion(self) -> datetime | None:
         """When it ends if it keeps its pace so far; its end where it has ended; None where nothing tells."""
         if self.is_completed:
             return self.end_time
-        elapsed, percentage = self.duration, self.progress_percentage
-        if self.start_time is None or elapsed is None or not percentage or self.status is not ExecutionStatus.RUNNING:
+        duration, percentage = self.duration, self.progress_percentage
+        if self.start_time is None or duration is None or not percentage or self.status is not ExecutionStatus.RUNNING:
             return None
         try:
-            return self.start_time + elapsed * (100.0 / percentage)
+            return self.start_time.astimezone(UTC) + duration * (100.0 / percentage)
         except OverflowError:  # so slow that the calendar ends first
             return None
 

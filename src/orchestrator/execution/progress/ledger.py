@@ -52,6 +52,8 @@ class Ledger:
         self.sequence = 0
         #: The journal position that it stands at, where it follows a journal.
         self.position = 0
+        #: How far a step is when it ends, as a verb said: (step, generation) -> percentage. Its entry is on the way.
+        self.expected: dict[tuple[str, int], float] = {}
         self.steps = CountedSteps()
         #: Status, times and total; the counts are those of `steps`.
         self._head = ExecutionProgress(execution_id)
@@ -114,7 +116,9 @@ class Ledger:
             self._set_back(event)
         elif event.event_type in _STEP_EVENTS and event.step_id is not None:
             self._apply_step(event, event.step_id)
-        self._head.total_steps = max(event.data.get("total_steps", self.total_steps), self.steps.counts.total())
+        counts = self.steps.counts
+        begun = counts.total() - counts[StepStatus.PENDING]  # what a restore set back need not come again
+        self._head.total_steps = max(event.data.get("total_steps", self.total_steps), begun)
         return event
 
     def _move(self, what: ProgressEventType, status: ExecutionStatus, at: datetime) -> None:
@@ -134,8 +138,11 @@ class Ledger:
                 step.start(at=at)
             case _Type.STEP_COMPLETED:
                 step.complete(event.data.get("progress_percentage", 100.0), at=at)
+            case _Type.STEP_FAILED if event.data.get("status") == StepStatus.CANCELLED:
+                step.cancel(at=at)
             case _Type.STEP_FAILED:
                 step.fail(event.message or "", at=at)
+                step.progress_percentage = event.data.get("progress_percentage", step.progress_percentage)
             case _Type.STEP_SKIPPED:
                 step.skip(event.message or "", at=at)
             case _Type.STEP_RETRYING:

@@ -1,7 +1,8 @@
 """Progress by variables: setting `progress.{step_id}.{metric}` is a report about the step.
 
 `percentage`, `message` and `status` (a `StepStatus` or its word) act as the tracker's verbs do; anything else is kept
-in the step's metadata under its own name.
+in the step's metadata under its own name, also when the step has ended. A step that is set to `cancelled` is CANCELLED;
+where a context records it, FAILED with that word, for a journal knows no step that was given up by itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ class Reports(StepVerbs, Protocol):
 
     def skip_step(self, id: str, step_id: str, reason: str = "") -> None:
         """Leave the step out."""
+        ...
+
+    def cancel_step(self, id: str, step_id: str) -> None:
+        """Give the step up."""
         ...
 
     def report_message(self, id: str, step_id: str, message: str) -> None:
@@ -69,8 +74,10 @@ def _report_status(tracker: Reports, id: str, step_id: str, value: Any) -> None:
             tracker.start_step(id, step_id)
         case StepStatus.COMPLETED:
             tracker.complete_step(id, step_id)
-        case StepStatus.FAILED | StepStatus.CANCELLED as word:
+        case StepStatus.FAILED as word:
             tracker.complete_step(id, step_id, False, word)
+        case StepStatus.CANCELLED:
+            tracker.cancel_step(id, step_id)
         case StepStatus.SKIPPED:
             tracker.skip_step(id, step_id)
         case word if word != StepStatus.PENDING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.clock import utc, utc_now
@@ -43,9 +43,16 @@ def items_fraction(step: StepRecord) -> float:
     return (step.items_done + step.items_failed) / len(step.items) if step.items else 0.0
 
 
+def elapsed(start: datetime, end: datetime) -> timedelta:
+    """From one time to another; one without a zone is local time."""
+    return end.astimezone(UTC) - start.astimezone(UTC)
+
+
 @dataclass(slots=True)
 class StepProgress:
     """One step: where it stands, since when, and how far it is (0 to 100). Times are timezone-aware UTC.
+
+    One that is given without a zone is kept as it is, and taken for local time.
 
     Usable alone; not thread-safe. What a `ProgressTracker` hands out is a copy, as of the moment when it was asked.
     """
@@ -130,7 +137,7 @@ class StepProgress:
         """From its start to its end, or to now while it runs; None before it started."""
         if self.start_time is None:
             return None
-        return (self.end_time or self.as_of or utc_now()) - self.start_time
+        return elapsed(self.start_time, self.end_time or self.as_of or utc_now())
 
     @property
     def is_completed(self) -> bool:

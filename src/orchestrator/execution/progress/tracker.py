@@ -23,6 +23,7 @@ from orchestrator.execution.progress.progress_variables import follow
 from orchestrator.execution.progress.protocols import Unsubscribe, WatchedContext, WatchedVariables
 from orchestrator.execution.progress.steps import StepProgress, clamped
 from orchestrator.execution.progress.tracking import TrackedStep
+from orchestrator.execution.progress.turns import Turns
 from orchestrator.execution.progress.verbs import ContextVerbs, OwnVerbs, Verbs
 from orchestrator.journal.events import Entry
 from orchestrator.journal.fold import ExecutionRecord
@@ -49,7 +50,7 @@ class ProgressTracker:
         if max_completed < 0:
             raise InputError(f"max_completed is a number of executions, and cannot be {max_completed}")
         self.execution_context, self.variable_manager = execution_context, variable_manager
-        self._fanout, self._following = Fanout(), Subscriptions()
+        self._fanout, self._following, self._turns = Fanout(), Subscriptions(), Turns()
         self._book = Book(self._fanout, clock or SystemClock(), max_completed)
         if execution_context is not None:
             self.watch(execution_context)
@@ -69,7 +70,7 @@ class ProgressTracker:
     def _verbs(self, id: str) -> Verbs:
         context = self.execution_context
         if context is not None and context.execution_id == id:
-            return ContextVerbs(self._book, id, context)
+            return ContextVerbs(self._book, id, context, self._turns)
         return OwnVerbs(self._book, id)
 
     def _execution_of(self, step_id: str) -> str:
@@ -109,9 +110,16 @@ class ProgressTracker:
     ) -> None:
         """End a step, which is started first where it was not; nothing where it has ended.
 
-        A failed step keeps the percentage that it came to. With a context, one that succeeds is at 100.
+        A failed step shows the percentage that is given, but for 100, which stands for none: it keeps what it came to.
         """
         self._verbs(id).complete_step(step_id, success, error_message, _percentage(progress_percentage))
+
+    def cancel_step(self, id: str, step_id: str) -> None:
+        """Give a step up; nothing where it has ended. It is CANCELLED, and told as STEP_FAILED with that `status`.
+
+        With a context it is FAILED, as `cancelled`: a context cancels its steps only with the whole execution.
+        """
+        self._verbs(id).cancel_step(step_id)
 
     def skip_step(self, id: str, step_id: str, reason: str = "") -> None:
         """Leave a step out; nothing where it has ended."""
@@ -126,7 +134,7 @@ class ProgressTracker:
         self._verbs(id).report(step_id, _percentage(percentage), message)
 
     def report_metric(self, id: str, step_id: str, metric: str, value: Any) -> None:
-        """Keep something else that is known of a running step: `metadata[metric]`."""
+        """Keep something else that is known of a step: `metadata[metric]`; also of one that has ended."""
         self._verbs(id).report(step_id, None, None, metric=metric, value=value)
 
     def report_message(self, id: str, step_id: str, message: str) -> None:
@@ -164,9 +172,7 @@ class ProgressTracker:
 
     def on_step_completed(self, execution_id: str, step_id: str, step_name: str, success: bool) -> None:
         """As `complete_step`; a step that was not started gets its name here."""
-        if not self._book.has_ended(execution_id, step_id):
-            self.start_step(execution_id, step_id, step_name)
-        self.complete_step(execution_id, step_id, success)
+        self._verbs(execution_id).complete_step(step_id, success, None, 100.0, step_name)
 
     # -- following ---------------------------------------------------------------------------------------------------
 

@@ -35,14 +35,15 @@ def translated(ledger: Ledger, entry: Entry, total_steps: int, record: Execution
             yield from decide.start_step(key, name or None)
         case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at):
             yield decide.event(_Type.STEP_RETRYING, key, _message(error), attempt=attempt, due_at=utc(due_at))
-        case ev.StepSucceeded(key=key, checkpoint=checkpoint):
-            yield from decide.complete_step(key, True, None)
+        case ev.StepSucceeded(key=key, generation=generation, checkpoint=checkpoint):
+            yield from decide.complete_step(key, True, None, ledger.expected.pop((key, generation), 100.0))
             if checkpoint is not None:
                 yield decide.event(_Type.CHECKPOINT_CREATED, key, checkpoint_id=checkpoint, description=checkpoint)
         case ev.StepSkipped(key=key, reason=reason):
             yield from decide.skip_step(key, reason)
-        case ev.StepFailed(key=key, error=error):
-            yield from decide.complete_step(key, False, _message(error))
+        case ev.StepFailed(key=key, generation=generation, error=error):
+            percentage = ledger.expected.pop((key, generation), 100.0)
+            yield from decide.complete_step(key, False, _message(error), percentage)
         case ev.LoopExpanded(key=key, items=items):
             yield from decide.expand_loop(key, len(items))
         case ev.ExecutionRetried(keys=keys):

@@ -40,6 +40,7 @@ class Applied:
 
     __slots__ = (
         "alone",
+        "awaited",
         "clock",
         "delivery",
         "every",
@@ -52,6 +53,7 @@ class Applied:
         "nested",
         "owner",
         "parent",
+        "pinned",
         "record",
         "steps",
         "tally",
@@ -80,6 +82,10 @@ class Applied:
         #: How many checkpoints are kept, and after how many completed steps one is made by itself.
         self.max_kept, self.every = 10, 5
         self.last_checkpoint = 0
+        #: Descriptions and ids of checkpoints that retention keeps.
+        self.pinned: frozenset[str] = frozenset()
+        #: Is given the checkpoint of that id when it is made; whoever asked for it takes itself away.
+        self.awaited: dict[str, Callable[[Checkpoint], object]] = {}
         #: These four are made when they are first needed. `touched` are the nested contexts that changed since the
         #: newest mark.
         self.nested: dict[str, Applied] | None = None
@@ -171,6 +177,7 @@ class Applied:
             replace(tally.metrics),
             self.values.manager.mark(),
             dict(tally.running),
+            tally.expected,
             checkpoint,
         )
         while self.touched:
@@ -186,11 +193,18 @@ class Applied:
     def forget_mark(self, mark: Mark) -> None:
         """That mark is not needed any more. Takes the lock."""
         with self.lock:
-            for nested in self.marks.drop(mark):
+            for nested in self.marks.drop(mark, (self.nested or {}).values()):
                 self._touched().add(nested)  # type: ignore[arg-type]  # every holder is an Applied
             self.values.manager.forget(mark.variables)
             newest = self.marks.newest
             self.steps.notes = newest.steps if newest is not None else None
+
+    def drop_surplus(self) -> None:
+        """Let the checkpoints go that are more than are kept. Takes the lock."""
+        with self.lock:
+            for mark in self.marks.surplus(self.max_kept, self.pinned):
+                self.forget_mark(mark)
+                self.touch()
 
     def new_checkpoint(self, description: str, key: StepKey | None = None) -> ev.CheckpointCreated:
         """The event of a checkpoint under an id that no other one has. Under the lock."""

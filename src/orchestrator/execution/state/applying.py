@@ -17,6 +17,8 @@ from orchestrator.types import StepKey
 
 #: Why a nested context was paused that goes on when its parent does.
 PAUSED_WITH_PARENT = "its parent was paused"
+#: Why a nested context was cancelled that was made after its parent's end.
+_CANCELLED_WITH_PARENT = "its parent was cancelled"
 
 
 def apply(state: Applied, entry: Entry) -> None:
@@ -85,6 +87,14 @@ def _cancel(state: Applied, entry: Entry) -> Sequence[StepKey]:
     return keys
 
 
+def join(state: Applied, parent: Applied) -> None:
+    """Take a new context in among its parent's; one of a cancelled parent is cancelled at once."""
+    with parent.lock:
+        parent.attach(state)
+        if parent.record.status is ExecutionStatus.CANCELLED:
+            apply(state, state.entry(ev.ExecutionCancelled(_CANCELLED_WITH_PARENT)))
+
+
 def _tell_nested(state: Applied, event: Event, concerned: Callable[[ExecutionRecord], bool]) -> None:
     """What happens to a parent happens to the contexts nested in it, as far as it concerns them."""
     for nested in (state.nested or {}).values():
@@ -97,8 +107,8 @@ def _tell_nested(state: Applied, event: Event, concerned: Callable[[ExecutionRec
 def _add_checkpoint(state: Applied, entry: Entry, name: str, description: str, key: StepKey | None) -> None:
     state.last_checkpoint = max(state.last_checkpoint, checkpoint_number(name))
     state.tally.metrics.checkpoints_created += 1
-    state.mark(
-        Checkpoint(name, utc(entry.at), state.record.execution_id, key, state.record.status, description or None)
-    )
-    for surplus in state.marks.surplus(state.max_kept):
-        state.forget_mark(surplus)
+    made = Checkpoint(name, utc(entry.at), state.record.execution_id, key, state.record.status, description or None)
+    state.mark(made)
+    state.drop_surplus()
+    if name in state.awaited:
+        state.awaited[name](made)

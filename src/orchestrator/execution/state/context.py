@@ -7,7 +7,7 @@ does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import InputError
 from orchestrator.execution.state import deciding, restoring, transfer
 from orchestrator.execution.state.applied import Applied
-from orchestrator.execution.state.applying import apply
+from orchestrator.execution.state.applying import apply, join
 from orchestrator.execution.state.checking import Part, check_count, check_id
 from orchestrator.execution.state.checkpoints import INITIAL, Checkpoint, checkpoint_due
 from orchestrator.execution.state.handlers import WithFirst
@@ -93,17 +93,32 @@ class ExecutionContext(ContextReader):
         contexts = StepContexts(self._state)
         manager.running_step, manager.entering_step = contexts.present, contexts.enter
         if parent is not None:
-            parent.attach(self._state)
+            join(self._state, parent)
 
     # -- its life ----------------------------------------------------------------------------------------------------
 
     def start_execution(self) -> None:
-        """Begin, and make the initial checkpoint. A failed execution begins again. Raises IllegalMoveError."""
+        """Begin, and make the initial checkpoint. A failed execution begins again.
+
+        Raises IllegalMoveError, also where a context around it is paused or cancelled.
+        """
         self._record(self._start)
 
     def _start(self) -> list[Event]:
-        known = any(checkpoint.description == INITIAL for checkpoint in self.checkpoints)
-        return [*deciding.start(self.record), *([] if known else [self._state.new_checkpoint(INITIAL)])]
+        events = deciding.start(self.record)
+        deciding.check_around(self.record, self._around())
+        return [*events, *([] if self._state.marks.initial else [self._state.new_checkpoint(INITIAL)])]
+
+    def _around(self) -> Iterator[ExecutionRecord]:
+        """The contexts that this one is nested in, the nearest first.
+
+        They are read without their locks, which come before this one's: one that is paused or cancelled right now
+        tells this one next.
+        """
+        parent = self._state.parent
+        while parent is not None:
+            yield parent.record
+            parent = parent.parent
 
     def complete_execution(self, success: bool = True) -> None:
         """End it: COMPLETED or FAILED. Raises IllegalMoveError, for example where it was not started."""
@@ -114,8 +129,11 @@ class ExecutionContext(ContextReader):
         return self._record(lambda: deciding.pause(self.record, reason))
 
     def resume_execution(self) -> bool:
-        """Go on, with the nested contexts that were paused with it; False where it is not paused."""
-        return self._record(lambda: deciding.resume(self.record))
+        """Go on, with the nested contexts that were paused with it; False where it is not paused.
+
+        False as well where a context around it is paused or cancelled.
+        """
+        return self._record(lambda: deciding.resume(self.record, self._around()))
 
     def cancel_execution(self, reason: str = "") -> None:
         """Give it up: what runs of it is cancelled, and so are the contexts nested in it. Raises IllegalMoveError."""
@@ -186,13 +204,28 @@ class ExecutionContext(ContextReader):
 
     @property
     def max_checkpoints(self) -> int:
-        """How many are kept, the initial one included: it is never dropped, and neither is the newest."""
+        """How many are kept, the initial one included: it is never dropped, nor are the newest and the pinned ones.
+
+        One that is lowered drops at once.
+        """
         return self._state.max_kept
 
     @max_checkpoints.setter
     def max_checkpoints(self, most: int) -> None:
         check_count("max_checkpoints", most, 1)
         self._state.max_kept = most
+        self._state.drop_surplus()
+
+    @property
+    def pinned_checkpoints(self) -> frozenset[str]:
+        """Ids and descriptions whose checkpoints are never dropped; of one description that is the newest."""
+        return self._state.pinned
+
+    @pinned_checkpoints.setter
+    def pinned_checkpoints(self, names: Iterable[str]) -> None:
+        if isinstance(names, str):
+            raise InputError("pinned_checkpoints is a set of texts, as in {'loaded'}")
+        self._state.pinned = frozenset(names)
 
     @property
     def auto_checkpoint_steps(self) -> int:
@@ -207,9 +240,13 @@ class ExecutionContext(ContextReader):
     def create_checkpoint(self, description: str | None = None) -> Checkpoint:
         """Remember how everything stands now, to come back to. What it costs is what changes from here on."""
         created = self.new_checkpoint(description or "", self.current_step_id)
-        self._record(lambda: [created])
-        found = next(found for found in reversed(self.checkpoints) if found.id == created.checkpoint)
-        return found
+        awaited, found = self._state.awaited, list[Checkpoint]()
+        awaited[created.checkpoint] = found.append
+        try:
+            self._record(lambda: [created])
+        finally:
+            del awaited[created.checkpoint]
+        return found[0]
 
     def new_checkpoint(self, description: str = "", step_id: str | None = None) -> ev.CheckpointCreated:
         """The event of a checkpoint under a new id, for whoever records events itself; nothing is changed."""
@@ -250,7 +287,8 @@ class ExecutionContext(ContextReader):
     def create_nested_context(self, id: str) -> ExecutionContext:
         """A context within this one, whose execution id is `parent.id`. Raises InputError where there is one already.
 
-        It reads this one's GLOBAL variables and writes only its own. Pausing and cancelling reach it.
+        It reads this one's GLOBAL variables and writes only its own. Pausing and cancelling reach it: it does not start
+        while this one is paused, and is cancelled from the first where this one was.
         """
         check_id("a nested context's id", id)
         return ExecutionContext(f"{self.execution_id}.{id}", self.pipeline_id, self)

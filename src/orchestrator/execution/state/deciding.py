@@ -6,9 +6,10 @@ Raises IllegalMoveError for a move that the tables of `status` do not list.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from orchestrator.clock import Clock, new_id, utc
+from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.state.checking import check_id
 from orchestrator.failure import ErrorInfo, scrub
 from orchestrator.journal import events as ev
@@ -19,6 +20,8 @@ from orchestrator.status import EXECUTION_MOVES, STEP_MOVES, ExecutionStatus, St
 from orchestrator.types import StepKey
 
 _NO_OUTPUTS = Encoded(pack({}))
+#: While a context stands so, those within do not run.
+_HOLDING = frozenset({ExecutionStatus.PAUSED, ExecutionStatus.CANCELLED})
 
 
 def start(record: ExecutionRecord) -> list[Event]:
@@ -39,9 +42,18 @@ def pause(record: ExecutionRecord, reason: str) -> list[Event]:
     return [ev.ExecutionPaused(reason)] if movable else []
 
 
-def resume(record: ExecutionRecord) -> list[Event]:
-    """Nothing where it is not paused."""
-    return start(record) if record.status is ExecutionStatus.PAUSED else []
+def resume(record: ExecutionRecord, around: Iterable[ExecutionRecord] = ()) -> list[Event]:
+    """Nothing where it is not paused, or one of the contexts around it keeps it from running."""
+    held = any(outer.status in _HOLDING for outer in around)
+    return start(record) if record.status is ExecutionStatus.PAUSED and not held else []
+
+
+def check_around(record: ExecutionRecord, around: Iterable[ExecutionRecord]) -> None:
+    """Refuse to run within a context that is paused or cancelled."""
+    for outer in around:
+        if outer.status in _HOLDING:
+            what, story = f"execution {record.execution_id}", f"{outer.execution_id}, which it is in, is {outer.status}"
+            raise IllegalMoveError(what, str(record.status), str(ExecutionStatus.RUNNING), story)
 
 
 def cancel(record: ExecutionRecord, reason: str) -> list[Event]:

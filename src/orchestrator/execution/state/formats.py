@@ -20,10 +20,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.errors import DecodeError, EncodeError
 from orchestrator.journal.codec import from_json, pack, to_json, unpack
+from orchestrator.status import ExecutionStatus
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -78,16 +79,43 @@ class Header:
 
     @classmethod
     def _read(cls, tree: Any) -> Header:
-        if not isinstance(tree, Mapping) or not isinstance(tree.get("version"), int):
+        version = tree.get("version") if isinstance(tree, Mapping) else None
+        if type(version) is not int or version < 1:
             raise DecodeError("its header cannot be read")
-        if tree["version"] > ENVELOPE_VERSION:
-            raise DecodeError(
-                f"it was written in format {tree['version']}; this version reads up to {ENVELOPE_VERSION}"
-            )
-        try:
-            return cls(**{**tree, "format": PersistenceFormat(tree["format"])})
-        except (TypeError, KeyError, ValueError) as exc:
-            raise DecodeError(f"its header cannot be read: {exc}") from None
+        if version > ENVELOPE_VERSION:
+            raise DecodeError(f"it was written in format {version}; this version reads up to {ENVELOPE_VERSION}")
+        if tree.keys() != set(cls.__slots__):
+            raise DecodeError("its header cannot be read: fields are missing or not known")
+        return cls(
+            _text(tree, "execution_id"),
+            _word(ExecutionStatus, tree, "status"),
+            _seconds(tree, "saved_at"),
+            _word(PersistenceFormat, tree, "format"),
+            version,
+        )
+
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def _text(tree: Mapping[str, Any], name: str) -> str:
+    if not isinstance(tree[name], str):
+        raise DecodeError(f"its header cannot be read: {name!r} is no text")
+    return str(tree[name])
+
+
+def _word(kind: type[_Word], tree: Mapping[str, Any], name: str) -> _Word:
+    try:
+        return kind(_text(tree, name))
+    except ValueError as exc:
+        raise DecodeError(f"its header cannot be read: {exc}") from None
+
+
+def _seconds(tree: Mapping[str, Any], name: str) -> float:
+    found = tree[name]
+    if type(found) not in (int, float) or not abs(found) <= sys.float_info.max:
+        raise DecodeError(f"its header cannot be read: {name!r} is no number of seconds")
+    return float(found)
 
 
 #: Gives the key that pickles are signed with; None where pickle was not asked for.
@@ -118,7 +146,7 @@ def _payload(kind: PersistenceFormat, state: Mapping[str, Any]) -> bytes:
             data = pack(state)
         case _:
             data = _pickle(state)
-    return zstd.compress(data, 3) if kind.is_compressed else data
+    return _compress(data) if kind.is_compressed else data
 
 
 def _pickle(state: Mapping[str, Any]) -> bytes:
@@ -133,7 +161,7 @@ def _digest(kind: PersistenceFormat, rest: bytes, get_key: GetKey) -> bytes:
         return hashlib.sha256(_MAGIC + rest).digest()
     if get_key is None:
         raise DecodeError(
-            "it is a pickle, and reading one runs what it says; open it with format=PICKLE if you trust it"
+            "it is a pickle, and reading one runs what it says: only a manager whose format is a pickle reads it"
         )
     return hmac.digest(get_key(), _MAGIC + rest, "sha256")
 
@@ -192,11 +220,21 @@ def _loads(data: bytes) -> Any:
         raise DecodeError(f"it is no JSON: {exc}") from None
 
 
+def _compress(data: bytes) -> bytes:
+    if len(data) > _MAX_BYTES:
+        raise EncodeError("", f"state of {len(data)} bytes", f"a compressed one holds {_MAX_BYTES} at the most")
+    return zstd.compress(data, 3)
+
+
 def _decompress(payload: bytes) -> bytes:
+    """One whole frame, and nothing after it; stops where it is too large, whatever it says of itself."""
+    decompressor = zstd.ZstdDecompressor()
     try:
-        size: int | None = zstd.get_frame_info(payload).decompressed_size
-        if size is None or size > _MAX_BYTES:
-            raise DecodeError(f"it claims to hold {size} bytes")
-        return zstd.decompress(payload)
+        data = decompressor.decompress(payload, max_length=_MAX_BYTES + 1)
     except zstd.ZstdError as exc:
         raise DecodeError(f"it cannot be decompressed: {exc}") from None
+    if len(data) > _MAX_BYTES:
+        raise DecodeError(f"it holds more than {_MAX_BYTES} bytes")
+    if not decompressor.eof or decompressor.unused_data:
+        raise DecodeError("it is not one whole Zstandard frame")
+    return data

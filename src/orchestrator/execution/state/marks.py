@@ -13,7 +13,7 @@ together with its parent's, but only in those that changed since they were marke
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -49,6 +49,8 @@ class Mark:
     variables: VariableMark
     #: The steps that ran, in the order in which they were started, each with its variables' context, if it had one.
     running: dict[StepKey, str | None]
+    #: How many steps were said to come.
+    expected: int = 0
     checkpoint: Checkpoint | None = None
     steps: dict[StepKey, StepRecord | None] = field(default_factory=dict)
     nested: dict[str, Holder | None] = field(default_factory=dict)
@@ -95,13 +97,22 @@ class Marks:
                 found = mark if mark.checkpoint.description == name else found
         return found
 
-    def surplus(self, most: int) -> list[Mark]:
-        """The oldest checkpoints beyond this many, but never the initial one, nor the newest of all."""
+    @property
+    def initial(self) -> Mark | None:
+        """The checkpoint that the start made: the first of that description that was made while the execution ran."""
+        for mark in self._marks:
+            found = mark.checkpoint
+            if found is not None and found.description == INITIAL and found.status is ExecutionStatus.RUNNING:
+                return mark
+        return None
+
+    def surplus(self, most: int, pinned: Iterable[str] = ()) -> list[Mark]:
+        """The oldest checkpoints beyond this many; not the initial one, the newest, or what a pinned name finds."""
         kept = self.checkpoints
         if len(kept) <= most:
             return []
-        droppable = [mark for mark in kept[:-1] if mark.checkpoint and mark.checkpoint.description != INITIAL]
-        return droppable[: len(kept) - most]
+        held = [self.initial, *map(self.find, pinned)]
+        return [mark for mark in kept[:-1] if mark not in held][: len(kept) - most]
 
     # -- how things stood ------------------------------------------------------------------------------------------
 
@@ -129,9 +140,10 @@ class Marks:
 
     # -- letting go ------------------------------------------------------------------------------------------------
 
-    def drop(self, mark: Mark) -> list[Holder]:
+    def drop(self, mark: Mark, present: Collection[Holder]) -> list[Holder]:
         """Forget a mark: what it noted goes to the one before it, where none noted it earlier.
 
+        How a nested context stood is handed on only where it is `present`, or a mark that is kept may bring it back.
         Gives the nested contexts that no mark says any more how they stand now: they must be marked with the next.
         """
         place = self._marks.index(mark)
@@ -140,13 +152,14 @@ class Marks:
             _add_missing(self._marks[place - 1].nested, mark.nested)
         del self._marks[place]
         later = self._marks[place].states if place < len(self._marks) else None
+        reachable = {*present, *(holder for kept in self._marks for holder in kept.nested.values())}
         unmarked = []
         for holder, state in mark.states.items():
-            if later is not None and holder not in later:
+            if later is not None and holder in reachable and holder not in later:
                 later[holder] = state
             else:
                 holder.forget_mark(state)
-                if later is None:
+                if later is None and holder in reachable:
                     unmarked.append(holder)
         return unmarked
 

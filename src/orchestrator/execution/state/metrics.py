@@ -13,7 +13,8 @@ class ExecutionMetrics:
     """Counts and times of one execution. Not thread-safe: an `ExecutionContext` alone changes its own.
 
     A step counts where it stands now: one that failed and then succeeded is completed, and a retry more. Times are
-    timezone-aware UTC; those of an execution that has not begun are None.
+    timezone-aware UTC; those of an execution that has not begun are None. A naive time given by a caller is kept as
+    given, and read as local time where times are compared.
     """
 
     start_time: datetime | None = field(default_factory=utc_now)
@@ -31,7 +32,7 @@ class ExecutionMetrics:
     def mark_completed(self, at: datetime | None = None) -> None:
         """Set the end, now or at that time, and with it the duration."""
         self.end_time = at or utc_now()
-        self.duration = None if self.start_time is None else self.end_time - self.start_time
+        self.duration = None if self.start_time is None else self.end_time.astimezone() - self.start_time.astimezone()
 
     def completion_percentage(self) -> float:
         """How many of the steps ended well (completed or skipped), from 0 to 100; 0.0 where there are none."""

@@ -117,7 +117,10 @@ def go_back(state: Applied, mark: Mark, entry: Entry, event: ev.ExecutionRestore
         _bring_back_steps(state, mark, entry, event)
     else:
         renew_steps(state, entry, event)
-    state.values.go_back(mark.variables, source(event.checkpoint), at, then=lambda: state.tally.restore(mark.metrics))
+    tally = state.tally
+    state.values.go_back(
+        mark.variables, source(event.checkpoint), at, then=lambda: tally.restore(mark.metrics, mark.expected)
+    )
     _run_again(state, mark, at)
     record.status = mark.status if exact else restored_status(record.status, mark.status)
     if exact:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from orchestrator.errors import UnknownContextError
 from orchestrator.execution.driver import CURRENT_ATTEMPT
 from orchestrator.execution.state.applied import Applied
 from orchestrator.types import StepKey
@@ -44,7 +47,8 @@ class StepContexts:
             if key in running and known is None:
                 running[key] = made
                 return made
-        manager.destroy_context(made)
+        with suppress(UnknownContextError):  # a restore may have ended it
+            manager.destroy_context(made)
         return known
 
     def _key(self, step_id: str | None) -> StepKey | None:

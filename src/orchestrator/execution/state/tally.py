@@ -75,8 +75,13 @@ class Tally:
         self.running = dict(running)
         self.current = next(reversed(self.running), None)
 
-    def restore(self, then: ExecutionMetrics) -> None:
-        """Times and counts of variables as they were; those of steps follow the steps, and the rest is not set back."""
+    def restore(self, then: ExecutionMetrics, expected: int) -> None:
+        """Times, counts of variables and of steps to come as they were.
+
+        The other counts of steps follow the steps, and the rest is not set back.
+        """
+        self.expected = expected
+        self.count_total()
         metrics = self.metrics
         metrics.start_time, metrics.end_time, metrics.duration = then.start_time, then.end_time, then.duration
         metrics.variables_created, metrics.variables_updated = then.variables_created, then.variables_updated

@@ -119,6 +119,7 @@ def _export_mark(state: Applied, mark: Mark, noted: dict[str, Any], places: Mapp
         "pause_reason": mark.pause_reason,
         "metrics": _export_metrics(mark.metrics),
         "running": [list(item) for item in mark.running.items()],
+        "expected_steps": mark.expected,
         "checkpoint": None
         if checkpoint is None
         else {
@@ -264,6 +265,7 @@ def _read_marks(state: Applied, parts: Sequence[Part], nested: Sequence[Applied]
             _read_metrics(part.part("metrics")),
             variables,
             _read_running(part),
+            part.whole("expected_steps"),
             _read_checkpoint(state, part),
         )
         steps, places = part.part("steps"), part.names("nested")

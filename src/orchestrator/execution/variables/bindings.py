@@ -6,6 +6,7 @@ Every binding has a *serial* that is never used again. It tells a cache whether 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from orchestrator.clock import utc
 from orchestrator.execution.variables.cells import Cell, LiveCell
@@ -13,6 +14,30 @@ from orchestrator.execution.variables.metadata import VariableMetadata, Variable
 from orchestrator.execution.variables.words import VariableScope, VariableType
 
 _NOT_KEPT = LiveCell(None)
+
+
+class GivenTime(float):
+    """Seconds since the epoch of a time that somebody gave without a zone: it is handed out as it was given."""
+
+    __slots__ = ("given",)
+
+    given: datetime
+
+    def __new__(cls, given: datetime) -> GivenTime:
+        """Local time, like every time without a zone."""
+        made = super().__new__(cls, given.timestamp())
+        made.given = given
+        return made
+
+
+def seconds(given: datetime) -> float:
+    """Seconds since the epoch, which `moment` turns back."""
+    return GivenTime(given) if given.tzinfo is None else given.timestamp()
+
+
+def moment(at: float) -> datetime:
+    """The time of these seconds: in UTC or, of a `GivenTime`, as it was given."""
+    return at.given if isinstance(at, GivenTime) else utc(at)
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +62,8 @@ class Binding:
             self.name,
             self.scope,
             self.var_type,
-            utc(self.created_at),
-            utc(self.updated_at),
+            moment(self.created_at),
+            moment(self.updated_at),
             self.source_step,
             self.description,
             set(self.tags),
@@ -48,7 +73,7 @@ class Binding:
 
     def as_version(self) -> VariableVersion:
         """What the history tells of it."""
-        return VariableVersion(self.version, self.cell.read(), self.source_step, utc(self.updated_at))
+        return VariableVersion(self.version, self.cell.read(), self.source_step, moment(self.updated_at))
 
     def without_value(self) -> Binding:
         """The same without its value."""

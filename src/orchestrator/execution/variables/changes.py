@@ -28,7 +28,7 @@ class Write:
     """A name gets a value.
 
     `description` and `tags` that are None stay as they were; with `exact` they are taken as they are.
-    A context of None is the root.
+    A context of None is the root. `least_version` is for a value that comes back: it has passed its own version.
     """
 
     name: str
@@ -41,15 +41,20 @@ class Write:
     context_id: str | None = None
     exact: bool = False
     stamp: Stamp | None = None
+    least_version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """A name is taken away, if it is there. `dropped`: it was a TEMPORARY that could not be brought along."""
+    """A name is taken away, if it is there. `dropped`: it was a TEMPORARY that could not be brought along.
+
+    `last_version` is the last that it had where it was exported.
+    """
 
     name: str
     context_id: str | None = None
     dropped: bool = False
+    last_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

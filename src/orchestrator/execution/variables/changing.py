@@ -41,10 +41,13 @@ def _apply(table: Table, change: Change, at: float) -> None:
                     change.tags,
                     change.exact,
                     change.stamp,
+                    change.least_version,
                 )
-        case Delete(name=name, context_id=context_id, dropped=dropped):
+        case Delete(name=name, context_id=context_id, dropped=dropped, last_version=last_version):
             if (space := _present(table, context_id)) is not None:
                 _delete(table, space, name, dropped)
+                if last_version:
+                    space.went_by(name, last_version)
         case OpenContext(context_id=context_id, parent_id=parent_id):
             _open(table, context_id, _present(table, parent_id))
         case CloseContext(context_id=context_id):
@@ -72,6 +75,7 @@ def put(
     tags: frozenset[str] | None,
     exact: bool = False,
     stamp: Stamp | None = None,
+    least_version: int = 1,
 ) -> None:
     """Bind a name in a space."""
     bindings = space.bindings
@@ -97,6 +101,8 @@ def put(
             tags = old.tags if tags is None else tags
     if stamp is not None:
         version, created_at, at = max(version, stamp.version), stamp.created_at, stamp.updated_at
+    if version < least_version:
+        version = least_version
     serial = next(table.serials)
     new = bindings[name] = Binding(
         name,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from orchestrator.errors import InputError
+from orchestrator.errors import InputError, UnknownContextError
 from orchestrator.execution.variables.aliases import AliasStack, alias_stack, aliases_of, set_alias_stack
 from orchestrator.execution.variables.manager import VariableManager
 from orchestrator.execution.variables.words import VariableScope, VariableType
@@ -51,7 +52,8 @@ class VariableContext:
         set_alias_stack(self.manager, self._entered.pop())
         if not self._entered and self._context_id is not None:
             context_id, self._context_id = self._context_id, None
-            self.manager.destroy_context(context_id)
+            with suppress(UnknownContextError):  # a restore or an import may have ended it
+                self.manager.destroy_context(context_id)
 
     def with_scope(self, mapping: Mapping[str, str]) -> VariableContext:
         """Add aliases `{alias: real_name}` until the end of the block; gives this object.

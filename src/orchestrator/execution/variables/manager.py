@@ -75,8 +75,8 @@ class VariableManager(VariableReader):
         """Set a variable. An existing one keeps `created_at` and what is not given again; its version rises by 1.
 
         With a context it goes there, whatever its scope says. Without one, STEP, LOOP and TEMPORARY go to the context
-        of the running step; where none runs, and for every other scope, it goes to the root. Raises InputError for a
-        bad name, scope or type, UnknownContextError for a context that is not there.
+        of the running step; where none runs (or it ends meanwhile), and for every other scope, it goes to the root.
+        Raises InputError for a bad name, scope or type, UnknownContextError for a context that is not there.
         """
         if name.__class__ is not str or name not in self._table.root.bindings:
             check_name(name)
@@ -86,9 +86,13 @@ class VariableManager(VariableReader):
             var_type = word(VariableType, var_type)
         cell = LiveCell(value) if scope is VariableScope.TEMPORARY else keep(value)[0]
         space = self._space_for(scope, source_step, context_id)
-        self._write(
-            space, name, cell, source_step, scope, var_type, description, None if tags is None else check_tags(tags)
-        )
+        checked = None if tags is None else check_tags(tags)
+        try:
+            self._write(space, name, cell, source_step, scope, var_type, description, checked)
+        except UnknownContextError:  # the step has ended meanwhile
+            if context_id is not None:
+                raise
+            self._write(self._table.root, name, cell, source_step, scope, var_type, description, checked)
 
     def set_template(self, name: str, template: Any, source_step: str | None = None) -> None:
         """Make a GLOBAL variable whose value is computed from others whenever it is read.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.errors import InputError, OrchestratorError
-from orchestrator.execution.variables.bindings import Binding
+from orchestrator.execution.variables.bindings import Binding, seconds
 from orchestrator.execution.variables.cells import keep
 from orchestrator.execution.variables.metadata import VariableMetadata
 from orchestrator.execution.variables.parts import Part
@@ -68,8 +68,8 @@ def _before(name: str, part: Part) -> Before:
         _template(name, value) if is_template else keep(value.value)[0],
         0,
         known.version,
-        known.created_at.timestamp(),
-        known.updated_at.timestamp(),
+        seconds(known.created_at),
+        seconds(known.updated_at),
         known.source_step,
         known.scope,
         known.var_type,

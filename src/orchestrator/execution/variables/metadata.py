@@ -37,8 +37,12 @@ class VariableMetadata:
     version: int = 1
 
     def update_timestamp(self) -> None:
-        """Move `updated_at` forward, by at least a microsecond, and add 1 to `version`."""
-        self.updated_at = max(utc_now(), self.updated_at.astimezone(UTC) + _TICK)
+        """Move `updated_at` forward, by at least a microsecond where there is one left, and add 1 to `version`."""
+        try:
+            least = self.updated_at.astimezone(UTC) + _TICK
+        except OverflowError:
+            least = self.updated_at.replace(tzinfo=UTC)  # at the end (or the start) of all times
+        self.updated_at = max(utc_now(), least)
         self.version += 1
 
     def to_dict(self) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def _write(before: Binding, context_id: str | None, source: str | None) -> Write
         before.tags,
         context_id,
         exact=True,
+        least_version=before.version + 1,
     )
 
 

@@ -14,7 +14,7 @@ _TEMPORARY = VariableScope.TEMPORARY
 class Space:
     """The names of the root or of one context. Changed under the manager's lock only."""
 
-    __slots__ = ("bindings", "children", "history", "id", "lost", "parent")
+    __slots__ = ("bindings", "children", "history", "id", "lost", "parent", "passed")
 
     def __init__(self, space_id: str = "", parent: Space | None = None) -> None:
         #: The context's id; the root's is empty.
@@ -27,6 +27,8 @@ class Space:
         self.children: dict[str, Space] | None = None
         #: Names of TEMPORARY variables that a restore or an import has dropped.
         self.lost: set[str] | None = None
+        #: The last versions of deleted names whose histories an import did not bring along.
+        self.passed: dict[str, int] | None = None
 
     # -- looking up: no lock ---------------------------------------------------------------------------------------
 
@@ -81,7 +83,21 @@ class Space:
     def next_version(self, name: str) -> int:
         """The version of a name that is not bound here now."""
         kept = self.history.get(name) if self.history else None
-        return kept[-1].version + 1 if kept else 1
+        passed = self.passed.get(name, 0) if self.passed else 0
+        return max(kept[-1].version if kept else 0, passed) + 1
+
+    def last_versions(self) -> dict[str, int]:
+        """Of every name that is not bound here any more the last version."""
+        gone = {**(self.history or {}), **(self.passed or {})}
+        return {name: self.next_version(name) - 1 for name in gone if name not in self.bindings}
+
+    def went_by(self, name: str, version: int) -> None:
+        """A name that is not bound here had versions up to this one."""
+        if self.history is None:
+            self.history = {}
+        if self.passed is None:
+            self.passed = {}
+        self.passed[name] = max(version, self.passed.get(name, 0))
 
     def lose(self, name: str) -> None:
         """Remember that a TEMPORARY of this name was here."""

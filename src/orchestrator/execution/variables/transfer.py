@@ -6,6 +6,8 @@
     dependency_graph    {name: [names that it depends on]}
     variable_templates  {name: template}; such a name stands in `global_variables` too, with its template as value
     format_version      1
+    last_versions       [[context id or "", name, last version]] of names that are not there any more, so that their
+                        versions go on; there only where it is needed
 
 TEMPORARY variables are left out. Only their names go along, in `dropped`, so that a reader is told what became of them;
 those of the root stand under the context id "", which is there only where it is needed.
@@ -17,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from orchestrator.errors import InputError
-from orchestrator.execution.variables.bindings import Binding
+from orchestrator.execution.variables.bindings import Binding, seconds
 from orchestrator.execution.variables.cells import Cell, keep
 from orchestrator.execution.variables.changes import (
     Change,
@@ -53,6 +55,11 @@ class Snapshot:
         }
         graph = table.dependencies or Dependencies()
         bound = {b.name for b in table.root.bindings.values() if b.scope is not VariableScope.TEMPORARY}
+        self._last = [
+            [space.id, name, version]
+            for space in (table.root, *spaces)
+            for name, version in sorted(space.last_versions().items())
+        ]
         self._needs = {name: graph.needs(name, bound) for name in graph.names()}
 
     def state(self, pipeline_id: str) -> dict[str, Any]:
@@ -76,6 +83,7 @@ class Snapshot:
             "dependency_graph": {name: sorted(needs) for name, needs in sorted(self._needs.items())},
             "variable_templates": templates,
             "format_version": FORMAT_VERSION,
+            **({"last_versions": self._last} if self._last else {}),
         }
 
     def _variables(self, bindings: Iterable[Binding], needs: dict[str, set[str]]) -> dict[str, Any]:
@@ -100,6 +108,7 @@ class Incoming:
             "dependency_graph",
             "variable_templates",
             "format_version",
+            optional=["last_versions"],
         )
         if (version := parts["format_version"].whole(1)) > FORMAT_VERSION:
             raise InputError(f"format_version: {version} is newer than {FORMAT_VERSION}, which this version reads")
@@ -111,6 +120,8 @@ class Incoming:
         self._templates = self._read_templates(parts["variable_templates"])
         self._read_variables(parts["global_variables"], None)
         self._read_contexts(parts["context_variables"])
+        #: Names that the state has not, but had, each with its last version.
+        self.gone = self._read_gone(parts["last_versions"]) if "last_versions" in parts else []
         self.needs = self._read_needs(parts["dependency_graph"])
 
     def _read_templates(self, part: Part) -> dict[str, TemplateCell]:
@@ -147,6 +158,20 @@ class Incoming:
                 self.dropped.append(Delete(name, context_id or None, dropped=True))
         for context_id in parents:
             self._open(context_id, parents, part)
+
+    def _read_gone(self, part: Part) -> list[Delete]:
+        bound = {(write.context_id, write.name) for write in self.writes}
+        found = []
+        for item in part.elements():
+            context, name, version = item.elements(3)
+            context_id = context.text() or None
+            if context_id is not None and context_id not in self.contexts:
+                raise InputError(f"{context.path}: there is no context {context_id!r}")
+            _check(name.text(), name)
+            if (context_id, name.value) in bound:
+                raise InputError(f"{item.path}: this variable is there; its version is in its metadata")
+            found.append(Delete(name.value, context_id, last_version=version.whole(1)))
+        return found
 
     def _open(self, context_id: str, parents: dict[str, str | None], part: Part) -> None:
         line: list[str] = []
@@ -201,7 +226,7 @@ def _write(name: str, cell: Cell, part: Part, context_id: str | None) -> Write:
         frozenset(found.tags),
         context_id,
         exact=True,
-        stamp=Stamp(found.version, found.created_at.timestamp(), found.updated_at.timestamp()),
+        stamp=Stamp(found.version, seconds(found.created_at), seconds(found.updated_at)),
     )
 
 
@@ -223,6 +248,7 @@ def changes_to(table: Table, state: Incoming) -> Iterator[Change]:
     for context_id, parent_id in state.contexts.items():
         yield OpenContext(context_id, parent_id)
     yield from state.writes
+    yield from state.gone
     yield from (delete for delete in state.dropped if (delete.context_id, delete.name) not in wanted)
     graph = table.dependencies or Dependencies()
     for name in sorted(graph.names() | state.needs.keys()):

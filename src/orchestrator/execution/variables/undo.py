@@ -92,8 +92,8 @@ class UndoLog:
             else:
                 earlier._segment.lay_under(mark._segment)
         mark._segment = None
-        if not self._marks:
-            self._histories.clear()
+        for context_id in [known for known in self._histories if not self._knows(known)]:
+            del self._histories[context_id]
 
     def since(self, mark: Mark) -> Segment:
         """How everything stood at a mark that changed since. Raises InputError."""
@@ -124,6 +124,10 @@ class UndoLog:
             if known is mark:
                 return index
         raise InputError("this mark is not (or no longer) one of this manager; mark() gives a new one")
+
+    def _knows(self, context_id: str) -> bool:
+        """Whether there is a mark that may bring a context back."""
+        return any(mark.knows(context_id) for mark in self._marks)
 
     # -- noting ----------------------------------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class UndoLog:
                 newest.bindings.pop((space.id, name), None)
         else:
             newest.contexts.setdefault(space.id, space.parent.id if space.parent is not None else "")
-        if space.history is not None and any(mark.knows(space.id) for mark in self._marks):
+        if space.history is not None and self._knows(space.id):
             self._histories[space.id] = space.history
 
     def added(self, name: str, names: frozenset[str]) -> None:

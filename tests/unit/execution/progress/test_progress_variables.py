@@ -9,8 +9,10 @@ import pytest
 
 from orchestrator.execution.progress import ProgressEventType as T
 from orchestrator.execution.progress import ProgressTracker, create_progress_tracker
+from orchestrator.execution.state import ExecutionContext
 from orchestrator.execution.variables import VariableManager
 from orchestrator.status import StepStatus
+from orchestrator.types import StepKey
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_a_status_is_a_verb(tracker: ProgressTracker, variables: VariableManager
         ("b", StepStatus.COMPLETED, StepStatus.COMPLETED),
         ("c", "FAILED", StepStatus.FAILED),
         ("d", "skipped", StepStatus.SKIPPED),
-        ("f", "cancelled", StepStatus.FAILED),
+        ("f", "cancelled", StepStatus.CANCELLED),
     ]:
         variables.set_variable(f"progress.{step}.status", word)
         assert tracker.get_step_progress("weather", step).status is status
@@ -60,6 +62,37 @@ def test_anything_else_is_kept_under_its_name(tracker: ProgressTracker, variable
     event = tracker.get_events("weather")[-1]
     assert event.event_type is T.PROGRESS_UPDATE
     assert event.data == {"metric": "rows", "value": None}
+
+
+def test_anything_else_is_kept_also_when_the_step_has_ended(
+    tracker: ProgressTracker, variables: VariableManager
+) -> None:
+    tracker.complete_step("weather", "load", progress_percentage=80)
+    before = len(tracker.get_events("weather"))
+    variables.set_variable("progress.load.rows", 10)
+    variables.set_variable("progress.load.percentage", 20)
+    variables.set_variable("progress.load.message", "late")
+    step = tracker.get_step_progress("weather", "load")
+    assert (step.status, step.progress_percentage, step.metadata) == (StepStatus.COMPLETED, 80.0, {"rows": 10})
+    (event,) = tracker.get_events("weather")[before:]
+    assert (event.event_type, event.data) == (T.PROGRESS_UPDATE, {"metric": "rows", "value": 10})
+
+
+def test_the_same_of_a_step_that_a_context_records() -> None:
+    context = ExecutionContext("e", "weather")
+    tracker = create_progress_tracker(context, context.variable_manager)
+    context.start_execution()
+    context.complete_step("load")
+    context.variable_manager.set_variable("progress.load.rows", 10)
+    context.variable_manager.set_variable("progress.load.percentage", 20)
+    context.variable_manager.set_variable("progress.store.status", "cancelled")
+    step = tracker.get_step_progress("e", "load")
+    assert (step.status, step.progress_percentage, step.metadata) == (StepStatus.COMPLETED, 100.0, {"rows": 10})
+    assert tracker.get_events("e")[-3].data == {"metric": "rows", "value": 10}
+    assert context.record.steps[StepKey("load")].attempt == 1
+    stored = tracker.get_step_progress("e", "store")
+    assert (stored.status, stored.error_message, context.failed_steps) == (StepStatus.FAILED, "cancelled", 1)
+    tracker.shutdown()
 
 
 def test_a_step_with_dots_and_items(tracker: ProgressTracker, variables: VariableManager) -> None:

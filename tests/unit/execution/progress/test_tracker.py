@@ -170,6 +170,29 @@ def test_a_step_may_complete_below_100(tracker: ProgressTracker) -> None:
     assert tracker.get_step_progress("e", "a").progress_percentage == 80.0
 
 
+def test_a_failure_shows_the_percentage_that_is_given_and_else_what_it_came_to(tracker: ProgressTracker) -> None:
+    tracker.complete_step("e", "a", False, "bad", 30.0)
+    assert tracker.get_step_progress("e", "a").progress_percentage == 30.0
+    for given, shown in [(10.0, 10.0), (100.0, 60.0)]:
+        tracker.start_step("e", "b")
+        tracker.update_step_progress("e", "b", 60)
+        tracker.complete_step("e", "b", False, "bad", given)
+        assert tracker.get_step_progress("e", "b").progress_percentage == shown
+
+
+def test_a_step_that_is_given_up_is_cancelled(tracker: ProgressTracker) -> None:
+    tracker.start_execution("e", 2)
+    tracker.update_step_progress("e", "a", 40)
+    tracker.cancel_step("e", "a")
+    tracker.cancel_step("e", "b")
+    tracker.cancel_step("e", "b")
+    step, progress = tracker.get_step_progress("e", "a"), tracker.get_execution_progress("e")
+    assert (step.status, step.progress_percentage) == (StepStatus.CANCELLED, 40.0)
+    assert (progress.cancelled_steps, progress.failed_steps, progress.running_steps) == (2, 0, 0)
+    event = tracker.get_events("e")[-1]
+    assert (event.event_type, event.message, event.data) == (T.STEP_FAILED, "cancelled", {"status": "cancelled"})
+
+
 def test_what_is_handed_out_is_a_copy(tracker: ProgressTracker) -> None:
     tracker.update_step_progress("e", "a", 50, "half")
     step, progress = tracker.get_step_progress("e", "a"), tracker.get_execution_progress("e")

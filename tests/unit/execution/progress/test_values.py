@@ -132,6 +132,22 @@ def test_what_has_ended_needs_no_estimate() -> None:
     assert ended.duration == timedelta(seconds=7)
 
 
+def test_a_time_without_a_zone_is_kept_and_is_local_time() -> None:
+    """With a part that has a zone, and with one that has none."""
+    local = NOON.astimezone().replace(tzinfo=None)
+    assert under_way(start_time=local).duration == timedelta(seconds=10)
+    assert under_way(start_time=local).estimated_completion == NOON + timedelta(seconds=40)
+    ended = under_way(start_time=local, status=ExecutionStatus.COMPLETED, end_time=local + timedelta(seconds=7))
+    assert (ended.start_time, ended.duration) == (local, timedelta(seconds=7))
+    step = StepProgress("a", start_time=local)
+    step.complete(at=NOON + timedelta(seconds=3))
+    assert (step.start_time, step.duration) == (local, timedelta(seconds=3))
+    begun = StepProgress("b", status=StepStatus.RUNNING, start_time=datetime.now() - timedelta(seconds=5))
+    assert timedelta(seconds=4) < begun.duration < timedelta(minutes=1)
+    begun.complete()
+    assert begun.duration >= timedelta(seconds=5)
+
+
 def test_an_event_needs_only_its_type() -> None:
     event = ProgressEvent(ProgressEventType.CUSTOM_EVENT)
     assert event.timestamp.tzinfo is UTC

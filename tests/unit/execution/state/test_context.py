@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from orchestrator.errors import IllegalMoveError, InputError
+from orchestrator.errors import IllegalMoveError, InputError, UnknownContextError
 from orchestrator.execution.driver import CURRENT_ATTEMPT, Attempt, PythonCall
 from orchestrator.execution.state import ExecutionContext, ExecutionStatus, checkpoint_due
 from orchestrator.execution.variables import Change, OpenContext, VariableManager, VariableScope, Write
@@ -393,6 +393,57 @@ def test_what_happens_to_a_parent_happens_to_its_children(context: ExecutionCont
         "run.a": [E.PAUSED, E.RUNNING, E.CANCELLED],
         "run.a.b": [E.PAUSED, E.RUNNING, E.COMPLETED],
     }
+
+
+def test_nothing_runs_within_what_is_paused_or_cancelled(context: ExecutionContext) -> None:
+    idle = context.create_nested_context("idle")
+    held = context.create_nested_context("held")
+    deep = idle.create_nested_context("deep")
+    held.start()
+    held.pause_execution()
+    context.start()
+    context.pause_execution()
+    for one in (idle, deep):
+        with pytest.raises(IllegalMoveError, match="run, which it is in, is paused"):
+            one.start()
+    assert held.resume_execution() is False
+    context.resume_execution()
+    deep.start()
+    assert held.resume_execution() is True
+    context.cancel_execution()
+    late = context.create_nested_context("late")
+    assert (late.status, late.create_nested_context("deep").status) == (E.CANCELLED, E.CANCELLED)
+    again = ExecutionContext.from_state(context.export_state())
+    assert again.export_state() == context.export_state()
+
+
+class EndsTheStep(set[str]):
+    """Tags that are read after the context of the step was found, and before anything is written there."""
+
+    def __init__(self, context: ExecutionContext) -> None:
+        super().__init__({"t"})
+        self._context = context
+
+    def __iter__(self) -> Iterator[str]:
+        for step in self._context.running_steps:
+            self._context.complete_step(step)
+        return super().__iter__()
+
+
+def test_a_write_of_a_step_that_ends_meanwhile_goes_to_the_root(context: ExecutionContext) -> None:
+    manager = context.variable_manager
+    context.start_step("load")
+    manager.set_variable("n", 1, VariableScope.STEP)
+    manager.set_variable("n", 2, VariableScope.STEP, tags=EndsTheStep(context))
+    metadata = manager.get_variable_metadata("n")
+    assert metadata is not None
+    assert (manager.list_variables()["n"], metadata.scope, metadata.tags) == (2, VariableScope.STEP, {"t"})
+    context.start_step("plot")
+    manager.set_variable("n", 3, VariableScope.STEP)
+    assert manager.running_step is not None
+    named = manager.running_step(None)
+    with pytest.raises(UnknownContextError):
+        manager.set_variable("n", 4, context_id=named, tags=EndsTheStep(context))
 
 
 # -- variables of steps ------------------------------------------------------------------------------------------------

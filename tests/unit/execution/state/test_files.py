@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import pickle
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from orchestrator.execution.state import (
     FileStateManager,
     PersistenceFormat,
     create_execution_context,
+    formats,
     load_execution_context,
 )
 from orchestrator.execution.state.file_names import file_stem, id_of_stem
@@ -221,33 +224,101 @@ def test_a_file_of_another_format_under_the_name_is_refused(tmp_path: Path) -> N
 
 
 def test_a_checked_file_that_holds_no_state_is_refused(tmp_path: Path) -> None:
-    from orchestrator.execution.state.formats import Header, write
-
-    header = Header("run", "running", 1.0, PersistenceFormat.JSON)
-    (tmp_path / "run.state.json").write_bytes(write(header, {"format_version": 1}, None))
+    header = formats.Header("run", "running", 1.0, PersistenceFormat.JSON)
+    (tmp_path / "run.state.json").write_bytes(formats.write(header, {"format_version": 1}, None))
     with pytest.raises(StateFileError, match="'execution_id' is missing"):
         FileStateManager(tmp_path).load_state("run")
-    newer = Header("run", "running", 1.0, PersistenceFormat.JSON, version=99)
-    (tmp_path / "run.state.json").write_bytes(write(newer, {}, None))
+    newer = formats.Header("run", "running", 1.0, PersistenceFormat.JSON, version=99)
+    (tmp_path / "run.state.json").write_bytes(formats.write(newer, {}, None))
     with pytest.raises(StateFileError, match="format 99"):
         FileStateManager(tmp_path).load_state("run")
 
 
-def test_a_bomb_is_refused(tmp_path: Path) -> None:
-    from backports import zstd
+def compressed(*frames: bytes) -> bytes:
+    """A file of a compressed state whose checksum fits, and whose payload is these frames."""
+    head = formats.Header("run", "running", 1.0, PersistenceFormat.COMPRESSED_JSON)._write()
+    rest = len(head).to_bytes(4, "big") + head + b"".join(frames)
+    return b"orcstate" + hashlib.sha256(b"orcstate" + rest).digest() + rest
 
-    from orchestrator.execution.state import formats
 
-    header = Header = formats.Header("run", "running", 1.0, PersistenceFormat.COMPRESSED_JSON)
-    head = Header._write()
-    frame = bytearray(zstd.compress(b"0" * 100_000))
-    assert zstd.get_frame_info(bytes(frame)).decompressed_size == 100_000
+def test_a_frame_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+    frame = bytearray(formats.zstd.compress(b"0" * 100_000))
+    assert formats.zstd.get_frame_info(bytes(frame)).decompressed_size == 100_000
     frame[5:9] = (0xFF, 0xFF, 0xFF, 0x7F)  # what it claims to hold
-    rest = len(head).to_bytes(4, "big") + head + bytes(frame)
-    digest = formats._digest(header.format, rest, None)
-    (tmp_path / "run.state.json.zst").write_bytes(b"orcstate" + digest + rest)
+    (tmp_path / "run.state.json.zst").write_bytes(compressed(bytes(frame)))
     with pytest.raises(StateFileError):
         FileStateManager(tmp_path).load_state("run")
+
+
+def test_a_payload_is_one_whole_frame() -> None:
+    frame, empty = formats.zstd.compress(b"[1]"), formats.zstd.compress(b"")
+    skipped = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"note"
+    assert read(compressed(frame), None)[1] == [1]
+    for frames in ((frame, frame), (frame, empty), (empty, frame), (skipped, frame), (frame, b"x"), (frame[:-1],), ()):
+        with pytest.raises(DecodeError, match="one whole Zstandard frame"):
+            read(compressed(*frames), None)
+
+
+def test_a_bomb_of_many_frames_takes_no_memory() -> None:
+    bomb = compressed(formats.zstd.compress(b" " * 1_000), *[formats.zstd.compress(b" " * (1 << 22))] * 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match="one whole Zstandard frame"):
+            read(bomb, None)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_state_that_is_too_large_is_neither_written_nor_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = FileStateManager(tmp_path, PersistenceFormat.COMPRESSED_JSON)
+    manager.save_state(ExecutionContext("run", "p"))
+    monkeypatch.setattr(formats, "_MAX_BYTES", 99)
+    with pytest.raises(EncodeError, match="99 at the most"):
+        manager.save_state(ExecutionContext("run", "p"))
+    with pytest.raises(StateFileError, match="more than 99 bytes"):
+        manager.load_state("run")
+
+
+# -- headers -----------------------------------------------------------------------------------------------------------
+
+HEADER = {"execution_id": "old", "status": "cancelled", "saved_at": 1.0, "format": "json", "version": 1}
+
+
+def with_header(header: Any) -> bytes:
+    """A file whose checksum fits, with this header."""
+    rest = b'","header":' + json.dumps(header).encode() + b',"state":{}}\n'
+    return b'{"checksum":"' + hashlib.sha256(rest).hexdigest().encode() + rest
+
+
+def bad_headers() -> Iterator[Any]:
+    yield from (None, [], "header", {}, {**HEADER, "surprise": 1})
+    for name in HEADER:
+        yield {key: value for key, value in HEADER.items() if key != name}
+        for wrong in ([], {}, None, True, "flying", -7, float("nan"), float("inf"), 10**400):
+            fits = (name == "execution_id" and wrong == "flying") or (name == "saved_at" and wrong == -7)
+            if not fits:
+                yield {**HEADER, name: wrong}
+
+
+def test_a_header_that_is_wrong_is_refused_and_disturbs_no_other(tmp_path: Path) -> None:
+    bad = {f"old-{number}": with_header(header) for number, header in enumerate(bad_headers())}
+    for name, data in bad.items():
+        with pytest.raises(DecodeError):
+            read(data, None)
+        (tmp_path / f"{name}.state.json").write_bytes(data)
+        os.utime(tmp_path / f"{name}.state.json", (0, 0))
+    manager = FileStateManager(tmp_path)
+    assert manager.save_state(ExecutionContext("run", "p")) is True
+    assert manager.list_states() == sorted([*bad, "run"])
+    for name, data in bad.items():
+        with pytest.raises(StateFileError, match=f"{name}.state.json"):
+            manager.load_state(name)
+        assert (tmp_path / f"{name}.state.json").read_bytes() == data
+
+
+def test_a_header_that_is_right() -> None:
+    assert read(with_header(HEADER), None)[0] == formats.Header("old", "cancelled", 1.0, PersistenceFormat.JSON)
 
 
 # -- pickles -----------------------------------------------------------------------------------------------------------
@@ -297,9 +368,26 @@ def test_a_pickle_that_we_did_not_sign_is_never_read(tmp_path: Path, kind: Persi
 
 @pytest.mark.parametrize("kind", PICKLES)
 def test_no_pickle_is_read_unless_asked_for(tmp_path: Path, kind: PersistenceFormat) -> None:
-    FileStateManager(tmp_path, kind, signing_key="k").save_state(ExecutionContext("run", "p"))
-    with pytest.raises(StateFileError, match="format=PICKLE"):
-        FileStateManager(tmp_path, signing_key="k").load_state("run")
+    saved = ExecutionContext("run", "p")
+    FileStateManager(tmp_path, kind).save_state(saved)
+    says: list[str] = []
+    for load in (FileStateManager(tmp_path).load_state, lambda name: load_execution_context(name, tmp_path)):
+        with pytest.raises(StateFileError, match="it is a pickle") as refused:
+            load("run")
+        says.append(refused.value.hint)
+    assert (
+        says
+        == [f"if you trust it: FileStateManager('{tmp_path}', PersistenceFormat.{kind.name}).load_state('run')"] * 2
+    )
+    names = {"FileStateManager": FileStateManager, "PersistenceFormat": PersistenceFormat}
+    loaded = eval(says[0].removeprefix("if you trust it: "), names)
+    assert loaded.export_state() == saved.export_state()
+
+
+def test_a_pickle_with_a_long_name_says_how_to_read_it(tmp_path: Path) -> None:
+    FileStateManager(tmp_path, PersistenceFormat.PICKLE).save_state(ExecutionContext("x" * 300, "p"))
+    with pytest.raises(StateFileError, match=r"PersistenceFormat\.PICKLE\)\.load_state\(execution_id\)"):
+        FileStateManager(tmp_path).load_state("x" * 300)
 
 
 def test_the_key_comes_from_the_argument_the_environment_or_a_private_file(
@@ -452,6 +540,22 @@ def test_what_a_crash_left_goes_too(tmp_path: Path) -> None:
     os.utime(left, (0, 0))
     FileStateManager(tmp_path, clock=clock).save_state(ExecutionContext("run", "p", clock=clock))
     assert not left.exists()
+
+
+def test_a_clean_up_that_fails_fails_no_save(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    manager = FileStateManager(tmp_path, clock=clock)
+    manager.save_state(ended("done", clock))
+    stuck, left = tmp_path / ".a.state.json.1-2.draft", tmp_path / ".b.state.json.1-2.draft"
+    stuck.mkdir()  # it cannot be unlinked
+    left.write_bytes(b"half")
+    for path in (stuck, left):
+        os.utime(path, (0, 0))
+    clock.advance(31 * DAY)
+    assert manager.save_state(ExecutionContext("run", "p", clock=clock)) is True
+    assert (stuck.exists(), left.exists(), manager.list_states()) == (True, False, ["run"])
+    (record,) = caplog.records
+    assert (record.levelname, str(stuck) in record.getMessage()) == ("WARNING", True)
 
 
 def test_the_header_can_be_read_by_eye(tmp_path: Path) -> None:

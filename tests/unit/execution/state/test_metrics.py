@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+import time
 import tracemalloc
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from orchestrator.clock import SystemClock
 from orchestrator.execution.state import ExecutionContext, ExecutionMetrics
@@ -30,6 +34,29 @@ def test_the_end_may_be_given() -> None:
     never = ExecutionMetrics(start_time=None)
     never.mark_completed()
     assert never.duration is None
+
+
+@pytest.fixture(params=["UTC", "America/St_Johns"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's zone."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_naive_time_is_local_time_and_kept_as_given() -> None:
+    start, end = datetime(2026, 1, 1), datetime(2026, 1, 1, 0, 1)
+    for given, until in ((start, end), (start.astimezone(UTC), end), (start, end.astimezone(UTC))):
+        metrics = ExecutionMetrics(start_time=given)
+        metrics.mark_completed(until)
+        assert (metrics.start_time, metrics.end_time, metrics.duration) == (given, until, timedelta(minutes=1))
+    now = ExecutionMetrics(start_time=datetime.now())
+    now.mark_completed()
+    assert now.duration is not None
+    assert timedelta(0) <= now.duration < timedelta(minutes=1)
 
 
 def test_an_open_context_is_small() -> None:

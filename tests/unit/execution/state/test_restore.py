@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -438,3 +440,111 @@ def test_ids_of_checkpoints_that_are_on_their_way_differ(engine: Engine) -> None
     assert one.checkpoint != other.checkpoint
     engine.tell(one, other)
     assert engine.context.create_checkpoint().id not in (one.checkpoint, other.checkpoint)
+
+
+# -- retention ---------------------------------------------------------------------------------------------------------
+
+
+def kept(context: ExecutionContext) -> list[str | None]:
+    return [found.description for found in context.checkpoints]
+
+
+def test_retention_keeps_what_is_pinned(context: ExecutionContext) -> None:
+    context.max_checkpoints = 2
+    context.pinned_checkpoints = frozenset({"loaded", "not made yet"})
+    context.create_checkpoint("loaded")
+    context.create_checkpoint("loaded")
+    by_id = context.create_checkpoint("by id").id
+    context.pinned_checkpoints |= {by_id}
+    for name in "abc":
+        context.create_checkpoint(name)
+    assert kept(context) == ["initial", "loaded", "by id", "c"]
+    with pytest.raises(InputError):
+        context.pinned_checkpoints = "loaded"
+
+
+def test_only_the_start_makes_the_initial_checkpoint() -> None:
+    context = ExecutionContext("run", "p", clock=FakeClock())
+    context.max_checkpoints = 2
+    context.create_checkpoint("initial")
+    context.start()
+    first = context.checkpoints[-1]
+    assert kept(context) == ["initial", "initial"]
+    for name in ("initial", "initial", "a"):
+        context.create_checkpoint(name)
+    assert kept(context) == ["initial", "a"]
+    assert context.checkpoints[0] == first
+    loaded = ExecutionContext.from_state(context.export_state())
+    loaded.create_checkpoint("b")
+    assert (kept(loaded), loaded.checkpoints[0]) == (["initial", "b"], first)
+
+
+def test_a_lower_retention_drops_at_once(context: ExecutionContext) -> None:
+    for name in "abc":
+        context.create_checkpoint(name)
+    context.max_checkpoints = 2
+    assert kept(context) == ["initial", "c"]
+
+
+def test_a_checkpoint_is_given_though_a_subscriber_has_crowded_it_out(context: ExecutionContext) -> None:
+    context.max_checkpoints = 2
+    more = iter("abc")
+
+    def crowd(_: Entry) -> None:
+        if (name := next(more, None)) is not None:
+            context.create_checkpoint(name)
+
+    context.subscribe(crowd)
+    made = context.create_checkpoint("mine")
+    assert (made.description, "mine" in kept(context)) == ("mine", False)
+
+
+def test_the_number_of_steps_to_come_is_restored(context: ExecutionContext) -> None:
+    context.total_steps = 3
+    context.create_checkpoint("three")
+    context.total_steps = 8
+    again = ExecutionContext.from_state(context.export_state())
+    for one in (context, again):
+        one.restore_checkpoint("three")
+        assert one.total_steps == 3
+
+
+def test_destroyed_contexts_go_with_the_last_checkpoint_that_knows_them(context: ExecutionContext) -> None:
+    context.max_checkpoints = 3
+    gone = []
+    for i in range(12):
+        inner = context.create_nested_context(f"n{i}")
+        inner.start()
+        context.create_checkpoint(f"with {i}")
+        context.destroy_nested_context(f"n{i}")
+        context.create_checkpoint(f"without {i}")
+        gone.append(weakref.ref(inner))
+        del inner
+    gc.collect()
+    assert [i for i, found in enumerate(gone) if found() is not None] == [11]
+    assert len(context.export_state()["nested"]) == 1
+    assert context.restore_checkpoint("with 11")
+    assert context.nested_contexts["n11"].status is E.RUNNING
+
+
+def test_a_block_over_variables_may_be_ended_by_a_restore(context: ExecutionContext) -> None:
+    with context.variable_scope():
+        context.restore_checkpoint("initial")
+    with pytest.raises(ValueError, match="its own"), context.variable_scope():
+        context.restore_checkpoint("initial")
+        raise ValueError("its own")
+
+
+def test_versions_go_on_after_a_load(context: ExecutionContext) -> None:
+    manager = context.variable_manager
+    manager.set_variable("n", 1)
+    manager.set_variable("n", 2)
+    context.create_checkpoint("with n")
+    manager.delete_variable("n")
+    manager.set_variable("m", 1)
+    manager.delete_variable("m")
+    loaded = ExecutionContext.from_state(context.export_state())
+    loaded.restore_checkpoint("with n")
+    loaded.variable_manager.set_variable("m", 2)
+    versions = loaded.variable_manager.list_variables(include_metadata=True)
+    assert {name: found["metadata"].version for name, found in versions.items()} == {"n": 3, "m": 2}

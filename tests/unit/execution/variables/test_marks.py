@@ -203,3 +203,29 @@ def test_a_recorder_decides_when_changes_are_applied() -> None:
     assert journal.waiting == [(Delete("a"),)]
     manager.apply([Write("b", RecordedCell(Encoded(pack(1)), lambda _: b""), context_id="no context")])
     assert manager.list_variables() == {"a": {"x": 1}, "t": 1}
+
+
+def test_the_history_of_a_context_goes_with_the_last_mark_that_knows_it() -> None:
+    manager = VariableManager()
+    manager.mark()
+    inner = manager.create_context()
+    manager.set_variable("n", 1, context_id=inner)
+    later = manager.mark()
+    manager.destroy_context(inner)
+    log = manager._table.log()
+    assert list(log._histories) == [inner]
+    manager.forget(later)
+    assert not log._histories
+
+
+def test_what_a_restore_gives_back_never_has_its_old_version_again() -> None:
+    manager = VariableManager()
+    manager.set_variable("n", 1)
+    manager.set_variable("n", 2)
+    mark = manager.mark()
+    manager.delete_variable("n")
+    manager.release()  # takes the history, from which the versions would go on
+    manager.restore(mark)
+    metadata = manager.get_variable_metadata("n")
+    assert metadata is not None
+    assert metadata.version == 3

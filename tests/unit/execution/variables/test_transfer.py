@@ -169,3 +169,49 @@ def test_any_part_may_be_junk(data: st.DataObject) -> None:
 def test_what_is_no_state_at_all(state: Any) -> None:
     with pytest.raises(InputError):
         VariableManager().import_state(state)
+
+
+def test_the_versions_of_deleted_names_go_on() -> None:
+    manager, outer, _ = filled()
+    for context_id in (None, outer):
+        manager.set_variable("gone", 1, context_id=context_id)
+        manager.set_variable("gone", 2, context_id=context_id)
+        manager.delete_variable("gone", context_id)
+    state = manager.export_state()
+    again = VariableManager()
+    again.import_state(state)
+    assert again.export_state() == state
+    for context_id in (None, outer):
+        again.set_variable("gone", 3, context_id=context_id)
+        metadata = again.get_variable_metadata("gone", context_id)
+        assert metadata is not None
+        assert metadata.version == 3
+
+
+@pytest.mark.parametrize(
+    "last",
+    [{}, [["", "x"]], [["", "x", 0]], [["nowhere", "x", 1]], [["", "rows", 1]], [["", "$", 1]], [[None, "x", 1]]],
+)
+def test_bad_last_versions(last: Any) -> None:
+    manager, _, _ = filled()
+    state = manager.export_state()
+    with pytest.raises(InputError, match="last_versions"):
+        manager.import_state({**state, "last_versions": last})
+    assert manager.export_state() == state
+
+
+def test_times_without_a_zone_are_kept_as_given() -> None:
+    manager, _, _ = filled()
+    state = manager.export_state()
+    given = state["global_variables"]["rows"]["metadata"]
+    given["created_at"], given["updated_at"] = datetime(2026, 1, 2, 3), datetime(2026, 1, 2, 4)
+    again = VariableManager()
+    again.import_state(state)
+    assert again.export_state() == state
+    mark = again.mark()
+    again.set_variable("rows", 1)
+    metadata = again.get_variable_metadata("rows")
+    assert metadata is not None
+    assert metadata.created_at == datetime(2026, 1, 2, 3)
+    assert metadata.updated_at > datetime(2026, 1, 2, 4).astimezone()
+    again.restore(mark)

@@ -220,3 +220,10 @@ def test_metadata_as_plain_data() -> None:
     for part, wrong in {"version": True, "scope": "far", "tags": "x", "created_at": 5, "name": None}.items():
         with pytest.raises(InputError, match=f"metadata.{part}"):
             VariableMetadata.from_dict({**metadata.to_dict(), part: wrong})
+
+
+@pytest.mark.parametrize("last", [datetime.max, datetime.max.replace(tzinfo=UTC)])
+def test_time_stands_still_at_its_end(last: datetime) -> None:
+    metadata = VariableMetadata("n", updated_at=last)
+    metadata.update_timestamp()
+    assert (metadata.updated_at, metadata.version) == (datetime.max.replace(tzinfo=UTC), 2)
