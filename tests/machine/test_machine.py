@@ -265,3 +265,17 @@ def test_an_ended_execution_stays_ended() -> None:
 def test_the_tables_name_every_state() -> None:
     assert set(EXECUTION_MOVES) == set(ExecutionStatus)
     assert set(STEP_MOVES) == set(StepStatus)
+
+
+def test_a_restored_loop_keeps_the_items_that_were_done() -> None:
+    machine = Machine(graph({"many": set()}), {"many": 1})
+    many, first, second = StepKey("many"), StepKey("many[0]"), StepKey("many[1]")
+    machine.apply(ev.ExecutionClaimed("me", 1))
+    machine.apply(ev.LoopExpanded(many, 1, (NULL, NULL)))
+    machine.apply(ev.StepSucceeded(first, 1, 1, NULL))
+    machine.apply(ev.StepSucceeded(second, 1, 1, NULL))
+    machine.apply(ev.StepSucceeded(many, 1, 1, None))
+    restored = ev.ExecutionRestored("c", 3, (many, second), expanded=(many,))
+    assert machine.apply(restored) == [Execute(second, 2)]
+    machine.validate()
+    assert machine.apply(ev.StepSucceeded(second, 2, 1, NULL)) == [Join(many, 2)]

@@ -8,6 +8,7 @@ import textwrap
 import threading
 import types
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from orchestrator.execution.progress import ProgressTracker, ProgressTrackerProt
 from orchestrator.execution.recovery import RecoveryManager, RecoveryPlan, RecoveryStrategy
 from orchestrator.execution.state import ExecutionContext
 from orchestrator.execution.variables import VariableManager
-from orchestrator.journal.events import Entry, StepSucceeded
+from orchestrator.journal.events import CheckpointCreated, Entry, StepSucceeded
+from orchestrator.journal.records import decode_body
 from orchestrator.storage import open_store
+from orchestrator.types import ExecutionId
 
 HERE = Path(__file__).parents[2]
 
@@ -381,4 +384,24 @@ async def test_a_store_in_memory_refuses_to_wait_for_a_person() -> None:
     """
     with pytest.raises(InputError, match="'a' may wait for a person"):
         await engine.execute(pipeline(steps))
+    engine.close()
+
+
+async def test_checkpoints_ride_with_the_steps_that_they_follow() -> None:
+    """One at the beginning, one behind every fifth step, one behind an important one; none costs a commit."""
+    engine = StateGraphEngine()
+    call = 'call: "engine_handlers:add_async"'
+    steps = "\n".join(
+        f'- {{id: s{i}, {call}, with: {{left: "${{n + {i}}}"}}, needs: [{f"s{i - 1}" if i else ""}]'
+        f"{', important: true' if i == 1 else ''}}}"
+        for i in range(7)
+    )
+    await engine.execute(pipeline(steps, INPUTS), {}, "x")
+    behind: list[tuple[str, str]] = []
+    for batch in engine.store.read(ExecutionId("x")):
+        events = [event for _, event in decode_body(batch.body)]
+        for before, event in pairwise(events):
+            if isinstance(event, CheckpointCreated):
+                behind.append((type(before).__name__, getattr(before, "key", "")))
+    assert behind == [("ExecutionClaimed", ""), ("StepSucceeded", "s1"), ("StepSucceeded", "s4")]
     engine.close()
