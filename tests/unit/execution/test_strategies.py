@@ -493,14 +493,15 @@ def test_the_time_of_a_recovery_runs_on_while_nobody_runs_it(
 
 @pytest.mark.parametrize("strategy", ["retry", "skip"])
 def test_a_handler_that_ends_the_program_is_never_recovered_from(
-    app: Orchestrator, witness: Callable[[], list[str]], strategy: str
+    app: Orchestrator, tmp_path: Path, witness: Callable[[], list[str]], strategy: str
 ) -> None:
     steps = f"""
         - {{id: a, call: "engine_handlers:ends_the_program", on_error: [{{strategy: {strategy}}}]}}
     """
-    result = app.run(pipeline(steps, "{}"))
-    assert result.failed_step == "a"
-    assert witness() == ["a 1 1"]
+    assert app.run(pipeline(steps, "{}")).failed_step == "a"
+    with Orchestrator(tmp_path / "plain.db") as plain:  # nobody is asked but the rule
+        assert plain.run(pipeline(steps, "{}")).failed_step == "a"
+    assert witness() == ["a 1 1", "a 1 1"]
 
 
 def test_a_checkpoint_that_a_rule_names_is_kept(app: Orchestrator, witness: Callable[[], list[str]]) -> None:
