@@ -47,6 +47,11 @@ def split_item_key(key: StepKey) -> tuple[StepKey, int] | None:
     return (StepKey(loop), int(index)) if loop and index.isdecimal() else None
 
 
+def is_step(key: StepKey) -> bool:
+    """Whether a key is that of a step of the pipeline, not of an item of a loop or of a part of a recovery."""
+    return not is_part(key) and split_item_key(key) is None
+
+
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
     """One attempt that failed: when, why, and when the next one was due (None for the last)."""

@@ -78,7 +78,7 @@ class StateGraphEngine:
         note_subscribers: Sequence[NoteSubscriber] = (),
         max_running: int = MAX_RUNNING,
     ) -> None:
-        self._closes_runner = parts is None
+        self._owns_parts = parts is None
         self._outside = parts = parts or installed_parts()
         self.store, self.runner, self.owner = parts.store, parts.runner, parts.owner
         self.clock = clock or SystemClock()
@@ -267,8 +267,10 @@ class StateGraphEngine:
         return ExecutionResult(record.execution_id, record.status, outputs, record.error, record.failed_step, waiting)
 
     def close(self) -> None:
-        """Let go of the threads; nothing may be run afterwards."""
-        self._parts.threads.shutdown(wait=False)
+        """Let go of the threads, and of the store where it was not handed in; nothing may be run afterwards."""
+        self._parts.threads.shutdown(wait=self._owns_parts)
+        if self._owns_parts:
+            self.store.close()
 
     def _emit(self, execution_id: ExecutionId, note: Note) -> None:
         """Take a note, on any thread."""
@@ -368,7 +370,7 @@ class StateGraphEngine:
                 await loop.run_in_executor(self._parts.threads, self.store.flush)
             if not session.released and session.record.position:  # it broke off; a new one that never was has no lease
                 self.store.release(session.lease)
-            if self._closes_runner and not self._drives:
+            if self._owns_parts and not self._drives:
                 await self.runner.close()
         return self.result_of(session.record)
 

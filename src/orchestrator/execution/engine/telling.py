@@ -9,7 +9,7 @@ from orchestrator.execution.progress import ProgressTracker, ProgressTrackerProt
 from orchestrator.execution.state import ExecutionContext
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import is_part, split_item_key
+from orchestrator.journal.fold import is_step
 from orchestrator.types import StepKey
 
 
@@ -38,12 +38,12 @@ class _Teller:
                 tracker.on_execution_completed(id_, True)
             case ev.ExecutionFailed() | ev.ExecutionCancelled():
                 tracker.on_execution_completed(id_, False)
-            case ev.StepStarted(key=key) | ev.LoopExpanded(key=key) if _is_step(key):
+            case ev.StepStarted(key=key) | ev.LoopExpanded(key=key) if is_step(key):
                 self._start(key, entry.event.generation)
-            case ev.StepSucceeded(key=key) | ev.StepSkipped(key=key) if _is_step(key):
+            case ev.StepSucceeded(key=key) | ev.StepSkipped(key=key) if is_step(key):
                 self._start(key, entry.event.generation)
                 tracker.on_step_completed(id_, key, self._name(key), True)
-            case ev.StepFailed(key=key) if _is_step(key):
+            case ev.StepFailed(key=key) if is_step(key):
                 self._start(key, entry.event.generation)
                 tracker.on_step_completed(id_, key, self._name(key), False)
 
@@ -54,7 +54,3 @@ class _Teller:
 
     def _name(self, key: StepKey) -> str:
         return self.context.record.step(key).name or key
-
-
-def _is_step(key: StepKey) -> bool:
-    return split_item_key(key) is None and not is_part(key)

@@ -19,13 +19,13 @@ from typing import TypeAlias
 
 from orchestrator.clock import Clock
 from orchestrator.errors import IllegalMoveError
-from orchestrator.execution.integration.tally import Tally, is_step
+from orchestrator.execution.integration.tally import Tally
 from orchestrator.execution.machine import Instruction, Machine
 from orchestrator.execution.state import ExecutionContext, Recorder, checkpoint_due, checkpoint_id
 from orchestrator.execution.variables import VariableManager
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, Event
-from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.fold import ExecutionRecord, is_step
 from orchestrator.journal.records import blobs_of, encode_body
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
 from orchestrator.pipelines.plan import Plan

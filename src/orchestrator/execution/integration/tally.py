@@ -10,14 +10,9 @@ from dataclasses import dataclass
 
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import ENDED_WELL, ExecutionRecord, is_part, split_item_key
+from orchestrator.journal.fold import ENDED_WELL, ExecutionRecord, is_part, is_step
 from orchestrator.status import ExecutionStatus, StepStatus
 from orchestrator.types import StepKey
-
-
-def is_step(key: StepKey) -> bool:
-    """Whether a key is that of a step of the pipeline, not of an item of a loop or of a part of a recovery."""
-    return split_item_key(key) is None and not is_part(key)
 
 
 @dataclass(slots=True)

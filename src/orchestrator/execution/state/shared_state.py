@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from orchestrator.clock import utc
 from orchestrator.journal.codec import Encoded
 from orchestrator.journal.events import ErrorData
-from orchestrator.journal.fold import ExecutionRecord, StepRecord, is_part, item_key, split_item_key
+from orchestrator.journal.fold import ExecutionRecord, StepRecord, is_step, item_key
 from orchestrator.status import StepStatus
 
 
@@ -37,7 +37,7 @@ class ExecutionState(TypedDict):
 
 def execution_state(record: ExecutionRecord, decode: Callable[[Encoded], Any]) -> ExecutionState:
     """The state of an execution; `decode` gives the value of a recorded form."""
-    steps = {str(key): s for key, s in record.steps.items() if not is_part(key) and split_item_key(key) is None}
+    steps = {str(key): s for key, s in record.steps.items() if is_step(key)}
     running = [(s.started_at or 0.0, key) for key, s in steps.items() if s.status is StepStatus.RUNNING]
     outputs = {key: _output(record, s, decode) for key, s in steps.items() if s.status is StepStatus.COMPLETED}
     skipped = {key: s.output and decode(s.output) for key, s in steps.items() if s.status is StepStatus.SKIPPED}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.execution.state.metrics import ExecutionMetrics
-from orchestrator.journal.fold import is_part, split_item_key
+from orchestrator.journal.fold import is_step
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
 
@@ -42,7 +42,7 @@ class Tally:
                 self.current = next(reversed(self.running), None)
         elif new is _RUNNING and key != self.current:
             self.started(key)
-        if self.whole_steps and ("/" in key or key[-1] == "]") and (is_part(key) or split_item_key(key) is not None):
+        if self.whole_steps and not is_step(key):
             return
         if old is _PENDING:
             self.begun += 1
