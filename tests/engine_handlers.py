@@ -131,10 +131,10 @@ def of_another_store() -> None:
 
 
 async def cancels_others() -> None:
-    me = asyncio.current_task()
-    for task in asyncio.all_tasks():
-        if task is not me and "_carry" in repr(task):
-            task.cancel()
+    """Cancels the wait of another step, once there is one."""
+    while not (waits := [task for task in asyncio.all_tasks() if "Clock.sleep" in repr(task)]):
+        await asyncio.sleep(0.001)
+    waits[0].cancel()
     await asyncio.sleep(0.05)
 
 

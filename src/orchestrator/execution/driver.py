@@ -10,7 +10,7 @@ needs to know. The one context variable of this module says which attempt the ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -95,13 +95,13 @@ CURRENT_ATTEMPT: ContextVar[Attempt | None] = ContextVar("orchestrator_attempt",
 class Runner(Protocol):
     """A place where handlers run."""
 
-    async def invoke(self, attempt: Attempt) -> Any:
-        """Run the attempt's work and give its value.
+    def invoke(self, attempt: Attempt) -> Awaitable[Any]:
+        """Run the attempt's work: a coroutine or a future that gives its value.
 
-        Raises what the handler raised; StepTimeoutError, ShellError, WorkerLostError, HandlerStillRunningError or
+        It raises what the handler raised; StepTimeoutError, ShellError, WorkerLostError, HandlerStillRunningError or
         HandlerNotFoundError where the fault is not the handler's. When it has returned or raised, nothing of the
-        attempt runs any more (but for a thread, which raises HandlerStillRunningError). Cancelling the awaiting task
-        ends the attempt in the same way.
+        attempt runs any more (but for a thread, which raises HandlerStillRunningError). Cancelling the future, or
+        the task that awaits, ends the attempt in the same way.
         """
         ...
 

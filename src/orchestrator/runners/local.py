@@ -12,15 +12,17 @@ import functools
 import inspect
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
 from orchestrator.clock import Clock, SystemClock
-from orchestrator.errors import IllegalMoveError
+from orchestrator.errors import IllegalMoveError, ProcessesLeftError
 from orchestrator.execution.driver import Attempt, PythonCall, ShellCommand
 from orchestrator.runners.environment import OWNER
 from orchestrator.runners.guard_client import Guard
 from orchestrator.runners.handlers import resolve_handler
+from orchestrator.runners.leftovers import end_leftovers, started_any
 from orchestrator.runners.on_loop import call_on_loop
 from orchestrator.runners.output import PrintRouter, capture_logging
 from orchestrator.runners.shell import run_command
@@ -29,6 +31,12 @@ from orchestrator.runners.workers import WorkerPool
 
 #: The grace that handlers inside the engine have after an interrupt, which was their time to end.
 _INTERRUPTED_GRACE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    function: Callable[..., Any]
+    is_async: bool
 
 
 class LocalRunner:
@@ -69,7 +77,7 @@ class LocalRunner:
             max_workers=max_workers or os.cpu_count() or 1,
             grace_seconds=kill_grace_seconds,
         )
-        self._handlers: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._handlers: dict[tuple[str, str], _Handler] = {}
         self._importing: dict[tuple[str, str], asyncio.Future[Callable[..., Any]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._prints = PrintRouter(self._clock) if capture_prints else None
@@ -81,8 +89,16 @@ class LocalRunner:
         self._begin()
         self._guard.start()
 
-    async def invoke(self, attempt: Attempt) -> Any:
-        """Run the attempt's work and give its value; see `execution.driver.Runner`."""
+    def invoke(self, attempt: Attempt) -> Awaitable[Any]:
+        """Run the attempt's work: awaiting it gives its value; see `execution.driver.Runner`."""
+        work = attempt.work
+        if self._state == "open" and type(work) is PythonCall and not work.process:
+            handler = self._handlers.get((work.target, attempt.base_dir))
+            if handler is not None and handler.is_async:  # at once: a task that waits for a task would cost as much
+                return self._on_loop(attempt, handler.function, work.arguments)
+        return self._invoke(attempt)
+
+    async def _invoke(self, attempt: Attempt) -> Any:
         if self._state != "open":
             self._begin()
         match attempt.work:
@@ -124,6 +140,9 @@ class LocalRunner:
         await self._guard.close()
         self._threads.close()
         self._imports.close()
+        if self._mark_environment and started_any():
+            with contextlib.suppress(ProcessesLeftError):  # no more can be done, and the work is done
+                end_leftovers(self._owner_token)
         self._at_close.close()
 
     def _begin(self) -> None:
@@ -144,25 +163,31 @@ class LocalRunner:
 
     async def _call(self, attempt: Attempt, work: PythonCall) -> Any:
         handler = self._handlers.get((work.target, attempt.base_dir)) or await self._resolve(attempt, work)
-        grace = self._thread_grace_seconds if self._state == "open" else _INTERRUPTED_GRACE_SECONDS
+        if handler.is_async:
+            return await self._on_loop(attempt, handler.function, work.arguments)
         try:
-            if not inspect.iscoroutinefunction(handler):
-                function = functools.partial(handler, **work.arguments)
-                value = await self._threads.call(attempt, function, grace_seconds=grace)
-                if not inspect.iscoroutine(value):
-                    return value
-                return await self._on_loop(attempt, lambda: value, {}, grace)
-            return await self._on_loop(attempt, handler, work.arguments, grace)
+            function = functools.partial(handler.function, **work.arguments)
+            value = await self._threads.call(attempt, function, grace_seconds=self._grace_seconds)
+            if not inspect.iscoroutine(value):
+                return value
         finally:
             if self._prints is not None:
                 self._prints.finish(attempt)
+        return await self._on_loop(attempt, lambda: value, {})
 
-    async def _on_loop(
-        self, attempt: Attempt, handler: Callable[..., Any], arguments: Mapping[str, Any], grace_seconds: float
-    ) -> Any:
-        return await call_on_loop(attempt, handler, arguments, grace_seconds=grace_seconds, running=self._tasks)
+    def _on_loop(
+        self, attempt: Attempt, function: Callable[..., Any], arguments: Mapping[str, Any]
+    ) -> asyncio.Future[Any]:
+        outcome = call_on_loop(attempt, function, arguments, grace_seconds=self._grace_seconds, running=self._tasks)
+        if (prints := self._prints) is not None:
+            outcome.add_done_callback(lambda _: prints.finish(attempt))
+        return outcome
 
-    async def _resolve(self, attempt: Attempt, work: PythonCall) -> Callable[..., Any]:
+    @property
+    def _grace_seconds(self) -> float:
+        return self._thread_grace_seconds if self._state == "open" else _INTERRUPTED_GRACE_SECONDS
+
+    async def _resolve(self, attempt: Attempt, work: PythonCall) -> _Handler:
         """The handler; its module is imported off the loop, by one thread for all, and once for all who wait for it."""
         key = (work.target, attempt.base_dir)
         importing = self._importing.get(key)
@@ -170,7 +195,8 @@ class LocalRunner:
             function = functools.partial(resolve_handler, work.target, attempt.base_dir)
             importing = self._importing[key] = asyncio.ensure_future(self._imports.run(function))
             importing.add_done_callback(lambda done: (self._importing.pop(key), done.cancelled() or done.exception()))
-        handler = self._handlers[key] = await asyncio.shield(importing)
+        handler_function = await asyncio.shield(importing)
+        handler = self._handlers[key] = _Handler(handler_function, inspect.iscoroutinefunction(handler_function))
         return handler
 
 

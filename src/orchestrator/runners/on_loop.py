@@ -10,35 +10,38 @@ from typing import Any
 
 from orchestrator.execution.driver import CURRENT_ATTEMPT, Attempt
 from orchestrator.runners.handler_errors import as_failure, is_ctrl_c
-from orchestrator.runners.supervise import Reins, supervise
+from orchestrator.runners.supervise import Outcome, Reins
 
 
-async def call_on_loop(
+def call_on_loop(
     attempt: Attempt,
     handler: Callable[..., Any],
     arguments: Mapping[str, Any],
     *,
     grace_seconds: float,
     running: set[asyncio.Task[Any]],
-) -> Any:
-    """Await `handler(**arguments)`; the task stands in `running` for as long as it runs."""
+) -> asyncio.Future[Any]:
+    """Begin `handler(**arguments)`: the future of its value. The task stands in `running` for as long as it runs."""
+    loop = asyncio.get_running_loop()
     context = contextvars.copy_context()
     context.run(CURRENT_ATTEMPT.set, attempt)
-    task = asyncio.get_running_loop().create_task(_contained(handler, arguments), context=context)
+    task = loop.create_task(_contained(handler, arguments), context=context)
     running.add(task)
-    task.add_done_callback(running.discard)
-    reins = Reins(task, task.cancel, None, grace_seconds, lambda: "a task on the event loop")
-    try:
-        await supervise(task, reins, step_key=attempt.step_key, timeout_seconds=attempt.timeout_seconds)
-    except BaseException:
-        task.add_done_callback(_look_at)
-        raise
-    if task.cancelled():
-        raise as_failure(asyncio.CancelledError("without having been asked to"))
-    error = task.exception()
-    if error is not None:
-        raise as_failure(error)
-    return task.result()
+    outcome = Outcome(
+        attempt, lambda: Reins(task, task.cancel, None, grace_seconds, lambda: "a task on the event loop"), loop
+    )
+
+    def settle(task: asyncio.Task[Any]) -> None:
+        running.discard(task)
+        if task.cancelled():
+            outcome.settle(None, asyncio.CancelledError("without having been asked to"))
+        elif (error := task.exception()) is not None:
+            outcome.settle(None, error)
+        else:
+            outcome.settle(task.result(), None)
+
+    task.add_done_callback(settle)
+    return outcome
 
 
 async def _contained(handler: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
@@ -53,9 +56,3 @@ async def _contained(handler: Callable[..., Any], arguments: Mapping[str, Any]) 
     finally:
         if os.getpid() != engine:
             os._exit(0)
-
-
-def _look_at(task: asyncio.Task[Any]) -> None:
-    """Nobody waits for the outcome any more; to asyncio it counts as seen."""
-    if not task.cancelled():
-        task.exception()

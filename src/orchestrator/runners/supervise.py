@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from orchestrator.errors import HandlerStillRunningError, StepTimeoutError
+from orchestrator.execution.driver import Attempt
+from orchestrator.runners.handler_errors import as_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,68 @@ async def supervise(done: asyncio.Future[Any], reins: Reins, *, step_key: str, t
         await asyncio.wait({done}, timeout=timeout_seconds)
     except asyncio.CancelledError as exc:
         cancelled = exc
-    if done.done() and cancelled is None:
-        return
-    timed_out = cancelled is None
+    if not done.done() or cancelled is not None:
+        await _bring_to_end(reins, step_key, timeout_seconds, cancelled)
+
+
+async def _bring_to_end(
+    reins: Reins, step_key: str, timeout_seconds: float | None, cancelled: asyncio.CancelledError | None
+) -> NoReturn:
+    """End it, for a cancellation or else for its timeout; what is raised then."""
     reins.end()
     cancelled = await wait_patiently(reins) or cancelled
     stuck = None if reins.gone.done() else HandlerStillRunningError(step_key, reins.where(), reins.patience_seconds)
     if cancelled is not None:
         raise cancelled from stuck
-    assert timed_out and timeout_seconds is not None
+    assert timeout_seconds is not None
     raise stuck or StepTimeoutError(step_key, timeout_seconds)
+
+
+class Outcome(asyncio.Future[Any]):
+    """What comes of an attempt that runs in this process: the same rule without a task that waits.
+
+    The runner calls `settle` when the attempt has ended by itself. Its timeout, or a call of `cancel`, brings it to its
+    end; a second `cancel` makes haste. `reins` is asked for when they are needed.
+    """
+
+    def __init__(self, attempt: Attempt, reins: Callable[[], Reins], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._attempt, self._reins = attempt, reins
+        self._ending: asyncio.Task[None] | None = None
+        seconds = attempt.timeout_seconds
+        self._timer = None if seconds is None else loop.call_later(seconds, self._begin_to_end, None)
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        """It has ended by itself; where it was brought to its end, that counts."""
+        if self._ending is None:
+            if self._timer is not None:
+                self._timer.cancel()
+            if error is None:
+                self.set_result(value)
+            else:
+                self.set_exception(as_failure(error))
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Bring it to its end; it is done when nothing of it runs any more, or the patience is over."""
+        if self.done():
+            return False
+        if self._ending is None:
+            self._begin_to_end(asyncio.CancelledError())
+        else:
+            self._ending.cancel()
+        return True
+
+    def _begin_to_end(self, cancelled: asyncio.CancelledError | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ending = self.get_loop().create_task(self._bring_to_end(cancelled))
+
+    async def _bring_to_end(self, cancelled: asyncio.CancelledError | None) -> None:
+        attempt = self._attempt
+        try:
+            await _bring_to_end(self._reins(), attempt.step_key, attempt.timeout_seconds, cancelled)
+        except BaseException as exc:  # noqa: BLE001 - raised where the attempt is awaited
+            self.set_exception(exc)
 
 
 async def wait_patiently(reins: Reins) -> asyncio.CancelledError | None:

@@ -140,8 +140,10 @@ def test_a_caller_that_cancels_pauses_and_it_counts_as_no_crash(app: Orchestrato
 
 
 def test_a_handler_that_cancels_the_engines_tasks_hangs_nothing(app: Orchestrator) -> None:
+    waits = call("b", "fail_until", **{"with": {"attempt": 9, "kind": "ConnectionError"}}, retry={"initial_delay": 60})
+    definition = pipeline(waits, call("a", "cancels_others", retry={"max_attempts": 1}))
     with pytest.raises(OrchestratorError, match="cancelled by somebody else"):
-        app.run(pipeline(call("a", "cancels_others")), execution_id="x")
+        app.run(definition, execution_id="x")
     assert app.list()[0].owner is None
 
 

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
 
-from orchestrator.errors import HandlerStillRunningError, IllegalMoveError, OrchestratorError
-from orchestrator.execution.driver import Rollback, drive
+from orchestrator.errors import IllegalMoveError, OrchestratorError
+from orchestrator.execution.driver import Deed, Keep, Record, Rollback
+from orchestrator.execution.engine.carried import Carried, Interrupted
 from orchestrator.execution.engine.inbox import events_of
-from orchestrator.execution.engine.performer import Interrupted, Parts, Performer
+from orchestrator.execution.engine.performer import Parts, Performer
 from orchestrator.execution.engine.pump import Pump
 from orchestrator.execution.integration import LAZY_SECONDS, Session
 from orchestrator.execution.machine import Complete, Execute, Fail, Instruction, Join
@@ -53,12 +52,16 @@ class Drive:
     interrupted: bool = False
     draining: bool = False
     _ready: deque[Execute | Join] = field(default_factory=deque)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _under_way: dict[Execute | Join, asyncio.Task[None]] = field(default_factory=dict)
-    #: Tasks of steps that began anew, until they have ended: nothing of them is recorded any more.
-    _superseded: dict[asyncio.Task[None], StepKey] = field(default_factory=dict)
+    #: All that is under way: the steps, and what ends the execution.
+    _carried: set[Carried] = field(default_factory=set)
+    _under_way: dict[Execute | Join, Carried] = field(default_factory=dict)
+    #: Steps that began anew, until what ran of them has ended: nothing of that is recorded any more.
+    _superseded: dict[Carried, StepKey] = field(default_factory=dict)
+    #: Steps whose events were committed or refused, and which have not heard of it yet.
+    _recorded: list[tuple[Carried, BaseException | None]] = field(default_factory=list)
     #: Whether instructions are only taken down.
     _held: bool = False
+    _dispatching: bool = False
     #: Whether entries are being applied, and handlers called, right now.
     _settling: bool = False
     #: Messages of the inbox, and questions, that events were queued for.
@@ -67,11 +70,13 @@ class Drive:
     _ending: bool = False
     _lazy_scheduled: bool = False
     _over: asyncio.Future[None] = field(init=False)
+    #: Is done when nothing is under way any more; None where nobody waits for that.
+    _idle: asyncio.Future[None] | None = None
     _performer: Performer = field(init=False)
 
     def __post_init__(self) -> None:
         self._over = self.loop.create_future()
-        self._performer = Performer(self.parts, self.session, self.base_dir, self, self.recovery)
+        self._performer = Performer(self.parts, self.session, self.base_dir, self, self.loop, self.recovery)
 
     async def run(self, events: Sequence[Event], messages: Sequence[Message] = ()) -> None:
         """Record these events and follow the machine until the execution has ended, is paused, or cannot go on.
@@ -94,9 +99,17 @@ class Drive:
     async def _let_go(self) -> None:
         """End what runs, but for a thread that cannot be ended."""
         self.draining = self._ending = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        cancelled: asyncio.CancelledError | None = None
+        while self._carried:
+            for carried in [*self._carried]:
+                carried.cancel()
+            self._idle = self.loop.create_future()
+            try:
+                await self._idle
+            except asyncio.CancelledError as exc:  # once more: with haste
+                cancelled = exc
+        if cancelled is not None:
+            raise cancelled
 
     def _pause(self, reason: str) -> None:
         """Record on the way out that nobody works on it; whoever flushes next makes it so."""
@@ -106,16 +119,9 @@ class Drive:
 
     # -- recording -------------------------------------------------------------------------------------------------
 
-    async def record(self, events: tuple[Event, ...]) -> None:
-        """Return when the events are durable and applied."""
-        done = self.loop.create_future()
-
-        def on_done(error: BaseException | None) -> None:
-            if not done.done():  # whoever asked may have been cancelled; the record stands
-                done.set_result(None) if error is None else done.set_exception(error)
-
-        self.add(events, on_done)
-        await done
+    def record(self, events: tuple[Event, ...], carried: Carried) -> None:
+        """Let the step go on when the events are durable and applied."""
+        self.add(events, lambda error: self._recorded.append((carried, error)))
 
     def record_lazily(self, events: tuple[Event, ...]) -> None:
         """Let the events ride in the next commit, or go alone when there is none within `LAZY_SECONDS`."""
@@ -155,13 +161,19 @@ class Drive:
                 self.loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
+        """Apply what is durable by now, begin what follows from it, and let the steps go on that waited for it."""
         self._settling = True
         try:
-            self._follow(self.session.settle())
+            instructions = self.session.settle()
         except Exception as exc:  # noqa: BLE001 - raised by `run`: the store refused, or the machine found a bug
             self.stop(exc)
+        else:
+            self._follow(instructions)
         finally:
             self._settling = False
+        recorded, self._recorded = self._recorded, []
+        for carried, error in recorded:
+            carried.go(None, error)
 
     @property
     def _failed(self) -> StepKey | None:
@@ -184,79 +196,94 @@ class Drive:
                 case Execute() | Join():
                     self._ready.append(instruction)
                 case Fail():
-                    if self._tasks:  # else at a claim: what was asked for again runs to its own end first
+                    if self._carried:  # else at a claim: what was asked for again runs to its own end first
                         self.draining = True
                         self._performer.wake_sleepers()
                 case Complete():
                     if not self._ending:
                         self._ending = True
                         self._start(self._complete())
-        if not self._held:
-            self._dispatch()
+        self._dispatch()
 
     def _dispatch(self) -> None:
+        if self._held or self._dispatching:
+            return
+        self._dispatching = True
         later: list[Execute | Join] = []
-        while self._ready and not self.draining and len(self._tasks) < self.parts.max_running:
+        while self._ready and not self.draining and len(self._carried) < self.parts.max_running:
             instruction = self._ready.popleft()
             if self._is_leaving(instruction):
                 later.append(instruction)
             else:
-                self._under_way[instruction] = self._start(self._carry(instruction), instruction)
+                self._carry(instruction)
         self._ready.extend(later)
+        self._dispatching = False
         over = self.draining or (not self._ready and (self._failed is not None or bool(self.session.machine.waiting)))
-        if over and not self._tasks and not self._ending:
+        # (What waits to be applied may still change that; it dispatches again.)
+        if over and not self._carried and not self._ending and not self.session.unsettled:
             self._ending = True
             self._start(self._end())
 
     def _is_leaving(self, instruction: Execute | Join) -> bool:
-        """Whether an earlier task of the same step has not ended yet; its end dispatches again."""
-        return instruction in self._under_way or instruction.key in self._superseded.values()
+        """Whether what ran of the same step before has not ended yet; its end dispatches again."""
+        return instruction in self._under_way or (
+            bool(self._superseded) and instruction.key in self._superseded.values()
+        )
 
-    def _start(self, work: Coroutine[Any, Any, None], instruction: Execute | Join | None = None) -> asyncio.Task[None]:
-        task = self.loop.create_task(work)
-        self._tasks.add(task)
+    def _carry(self, instruction: Execute | Join) -> None:
+        try:
+            task = self._performer.task(instruction.key, instruction.generation)
+        except Exception as exc:  # noqa: BLE001 - raised by `run`: the plan and the journal do not agree
+            self.stop(exc)
+        else:
+            self._start(join(task) if isinstance(instruction, Join) else execute(task), instruction)
+
+    def _start(self, deed: Deed[None], instruction: Execute | Join | None = None) -> None:
+        carried = Carried(deed, self._performer.perform, self._ended, self.loop, instruction)
+        self._carried.add(carried)
+        if instruction is not None:
+            self._under_way[instruction] = carried
         self.pump.running += 1
-        task.add_done_callback(partial(self._ended, instruction))
-        return task
+        carried.go()
 
-    def _ended(self, instruction: Execute | Join | None, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _ended(self, carried: Carried, error: BaseException | None) -> None:
+        self._carried.discard(carried)
+        self.pump.running -= 1
+        instruction = carried.instruction
         if instruction is not None:
             del self._under_way[instruction]
-        self.pump.running -= 1
-        superseded = self._superseded.pop(task, None) is not None
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled() and not self.draining and not superseded:
-            error = OrchestratorError(
-                "a task of the engine was cancelled by somebody else; `orchestrator resume` goes on"
+            if carried.stuck is not None:
+                self._performer.note_stuck(instruction.key, carried.stuck)
+        superseded = self._superseded.pop(carried, None) is not None
+        if carried.cancelled or isinstance(error, asyncio.CancelledError):
+            meant = self.draining or superseded
+            error = (
+                None
+                if meant
+                else OrchestratorError(
+                    "a task of the engine was cancelled by somebody else; `orchestrator resume` goes on"
+                )
             )
-        if error is not None and not isinstance(error, Interrupted):
+        if self._idle is not None and not self._carried and not self._idle.done():
+            self._idle.set_result(None)
+        if error is not None:
             self.stop(error)
         elif not self._over.done():
             self._dispatch()
 
-    async def _carry(self, instruction: Execute | Join) -> None:
-        try:
-            task = self._performer.task(instruction.key, instruction.generation)
-            await drive(join(task) if isinstance(instruction, Join) else execute(task), self._performer.perform)
-        except asyncio.CancelledError as exc:
-            if isinstance(exc.__cause__, HandlerStillRunningError):
-                self._performer.note_stuck(instruction.key, exc.__cause__)
-            raise
-
-    async def _complete(self) -> None:
+    def _complete(self) -> Deed[None]:
         try:
             scope = StepScope(self.session.variables, {})
             outputs = {name: value.resolve(scope) for name, value in self.session.plan.outputs.items()}
-            event: Event = ev.ExecutionCompleted(await self._performer.keep(outputs))
+            event: Event = ev.ExecutionCompleted((yield Keep(outputs)))
         except ENGINE_FAULTS:
             raise
         except Exception as exc:  # noqa: BLE001 - recorded: the outputs cannot be made
             event = ev.ExecutionFailed(None, self._performer.describe(exc, None).to_dict())
-        await self.record((event,))
+        yield Record((event,))
         self.stop()
 
-    async def _end(self) -> None:
+    def _end(self) -> Deed[None]:
         """What ran has ended: say how the execution stands."""
         waiting, failed = next(iter(self.session.machine.waiting), None), self._failed
         if failed is None and waiting is not None and not self.interrupted:
@@ -271,7 +298,7 @@ class Drive:
             event = ev.ExecutionPaused(f"waiting for an answer about step {waiting!r}")
         else:
             event = ev.ExecutionPaused("interrupted")
-        await self.record((event,))
+        yield Record((event,))
         self.stop()
 
     # -- from outside ------------------------------------------------------------------------------------------------
@@ -288,8 +315,8 @@ class Drive:
     def _cut_off(self, again: bool = True) -> None:
         """The grace is over. A second cancellation gives up what cannot be ended, such as a thread."""
         if not self._ending:
-            for task in self._tasks:
-                task.cancel()
+            for carried in [*self._carried]:
+                carried.cancel()
             if again:
                 self.loop.call_later(_LAST_SECONDS, self._cut_off, False)
 
@@ -344,14 +371,16 @@ class Drive:
         self.session.add(events)
         self._ready.clear()
         self._held = True
-        self._commit_now()
-        self._held = False
+        try:
+            self._commit_now()
+        finally:
+            self._held = False
         # The machine has named all that is to be done, also what is being done already; the rest is let go of.
         named = set(self._ready)
-        for instruction, task in self._under_way.items():
-            if instruction not in named and task not in self._superseded:
-                self._superseded[task] = instruction.key
-                task.cancel()
+        for instruction, carried in self._under_way.items():
+            if instruction not in named and carried not in self._superseded:
+                self._superseded[carried] = instruction.key
+                carried.cancel()
         self._ready = deque(instruction for instruction in self._ready if instruction not in self._under_way)
         self._dispatch()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol, TypeAlias
@@ -16,6 +17,7 @@ from typing import Any, Protocol, TypeAlias
 from orchestrator.clock import Clock, new_id, utc
 from orchestrator.errors import HandlerStillRunningError, StepError, UnknownStepError
 from orchestrator.execution.driver import Attempt, Invoke, Keep, Prepared, Record, Request, Rollback, Runner, Wait, Work
+from orchestrator.execution.engine.carried import LATER, Carried, Interrupted
 from orchestrator.execution.engine.rules import Decide, decider, retries_only
 from orchestrator.execution.integration import Session
 from orchestrator.execution.recovery import ENGINE_FAULTS, RecoveryManager
@@ -52,10 +54,6 @@ class Parts:
         self.store.put_blobs([(blob, data)])
 
 
-class Interrupted(BaseException):
-    """Unwinds a step whose attempt was ended by an interrupt or a rollback: nothing of it is recorded."""
-
-
 class Recorder(Protocol):
     """Who records for the steps, and says when they are to go."""
 
@@ -69,8 +67,8 @@ class Recorder(Protocol):
         """Whether no further attempt begins."""
         ...
 
-    async def record(self, events: tuple[Event, ...]) -> None:
-        """Return when the events are durable and applied."""
+    def record(self, events: tuple[Event, ...], carried: Carried) -> None:
+        """Let the step go on when the events are durable and applied."""
         ...
 
     def record_lazily(self, events: tuple[Event, ...]) -> None:
@@ -90,68 +88,77 @@ class Performer:
     session: Session
     base_dir: str
     recorder: Recorder
+    loop: asyncio.AbstractEventLoop
     recovery: RecoveryManager | None = None
-    _sleepers: set[asyncio.Task[Any]] = field(default_factory=set)
+    _sleepers: set[Carried] = field(default_factory=set)
     #: Steps whose handler of an older generation still runs in a thread, which cannot be ended.
     _stuck: dict[StepKey, HandlerStillRunningError] = field(default_factory=dict)
+    #: What the caller of the engine has set in its context variables: every handler starts with that.
+    _context: Context = field(default_factory=copy_context)
 
-    async def perform(self, request: Request) -> Any:
-        """Do what a step asks for, and give the answer."""
+    def perform(self, request: Request, carried: Carried) -> Any:
+        """Do what a step asks for: gives the answer, or LATER where the step is told when it has come."""
         match request:
-            case Record(events, lazy=False):
-                return await self.recorder.record(events)
-            case Record(events):
-                self.recorder.record_lazily(events)
+            case Record(events, lazy):
+                if lazy:
+                    return self.recorder.record_lazily(events)
+                self.recorder.record(events, carried)
+                return LATER
             case Invoke(attempt):
-                return await self._invoke(attempt)
+                return self._invoke(attempt, carried)
             case Keep(value):
-                return await self.keep(value)
+                return self._keep(value, carried)
             case Wait(until):
-                await self._sleep(until - self.parts.clock.time())
+                return self._sleep(until - self.parts.clock.time(), carried)
             case Rollback():
                 return self.recorder.roll_back(request)
 
-    async def keep(self, value: Any) -> Encoded:
-        """The recorded form of a value, its large parts in the store."""
-        packed = pack(value)
-        if len(packed) <= CUT_BYTES:
-            return Encoded(packed)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.parts.threads, cut, value, packed, self.parts.put_blob)
-
     def wake_sleepers(self) -> None:
         """Let go of the steps that wait for their next attempt."""
-        for task in self._sleepers:
-            task.cancel()
+        for carried in [*self._sleepers]:
+            carried.cancel()
 
     def note_stuck(self, key: StepKey, error: HandlerStillRunningError) -> None:
         """A handler of this step outlived its cancellation: it is not run again beside itself."""
         self._stuck[key] = error
 
-    async def _invoke(self, attempt: Attempt) -> Any:
+    def _keep(self, value: Any, carried: Carried) -> Any:
+        """The recorded form of a value, its large parts in the store."""
+        packed = pack(value)
+        if len(packed) <= CUT_BYTES:
+            return Encoded(packed)
+        carried.wait_for(self.loop.run_in_executor(self.parts.threads, cut, value, packed, self.parts.put_blob))
+        return LATER
+
+    def _invoke(self, attempt: Attempt, carried: Carried) -> Any:
         if self.recorder.interrupted:
             raise Interrupted
-        if (stuck := self._stuck.pop(attempt.step_key, None)) is not None:
+        if self._stuck and (stuck := self._stuck.pop(attempt.step_key, None)) is not None:
             raise stuck
-        try:
-            return await self.parts.runner.invoke(attempt)
-        except Exception as exc:
-            if self.recorder.interrupted:  # it failed because it was asked to end, or might have: it is made again
-                raise Interrupted from None
-            if isinstance(exc, ENGINE_FAULTS):  # a handler's own, of another store: none of this engine's
-                raise StepError(f"{type(exc).__name__}: {exc}") from exc
-            raise
+        running = self._context.run(self.parts.runner.invoke, attempt)
+        carried.wait_for(asyncio.ensure_future(running, loop=self.loop), self._what_failed)
+        return LATER
 
-    async def _sleep(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _what_failed(self, error: Exception) -> BaseException:
+        """What an attempt failed with."""
+        if self.recorder.interrupted:  # it failed because it was asked to end, or might have: it is made again
+            return Interrupted()
+        if not isinstance(error, ENGINE_FAULTS):
+            return error
+        failure = StepError(f"{type(error).__name__}: {error}")  # a handler's own, of another store: none of ours
+        failure.__cause__ = error
+        return failure
+
+    def _sleep(self, seconds: float, carried: Carried) -> Any:
         if self.recorder.draining:
             raise Interrupted
-        self._sleepers.add(task)
-        try:
-            await self.parts.clock.sleep(seconds)
-        finally:
-            self._sleepers.discard(task)
+        if seconds <= 0:
+            return None
+        self._sleepers.add(carried)
+        asleep = self.loop.create_task(self.parts.clock.sleep(seconds))
+        asleep.add_done_callback(lambda _: self._sleepers.discard(carried))
+        carried.wait_for(asleep)
+        return LATER
 
     # -- what a step may know ----------------------------------------------------------------------------------------
 
