@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from orchestrator.journal import events as ev
@@ -22,6 +23,9 @@ Writes: TypeAlias = tuple[tuple[str, Encoded], ...]
 
 #: What depends on a step goes on after these.
 ENDED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+
+#: A key is taken apart a dozen times while its step runs.
+_KEYS_KNOWN = 4096
 
 
 def item_key(loop: StepKey, index: int) -> StepKey:
@@ -39,6 +43,7 @@ def is_part(key: StepKey) -> bool:
     return "/" in key
 
 
+@lru_cache(_KEYS_KNOWN)
 def split_item_key(key: StepKey) -> tuple[StepKey, int] | None:
     """The loop and the index of an item's key; None for the key of a plain step."""
     if key[-1:] != "]":
@@ -47,6 +52,7 @@ def split_item_key(key: StepKey) -> tuple[StepKey, int] | None:
     return (StepKey(loop), int(index)) if loop and index.isdecimal() else None
 
 
+@lru_cache(_KEYS_KNOWN)
 def is_step(key: StepKey) -> bool:
     """Whether a key is that of a step of the pipeline, not of an item of a loop or of a part of a recovery."""
     return not is_part(key) and split_item_key(key) is None

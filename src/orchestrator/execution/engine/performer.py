@@ -98,20 +98,18 @@ class Performer:
 
     def perform(self, request: Request, carried: Carried) -> Any:
         """Do what a step asks for: gives the answer, or LATER where the step is told when it has come."""
-        match request:
-            case Record(events, lazy):
-                if lazy:
-                    return self.recorder.record_lazily(events)
-                self.recorder.record(events, carried)
-                return LATER
-            case Invoke(attempt):
-                return self._invoke(attempt, carried)
-            case Keep(value):
-                return self._keep(value, carried)
-            case Wait(until):
-                return self._sleep(until - self.parts.clock.time(), carried)
-            case Rollback():
-                return self.recorder.roll_back(request)
+        if isinstance(request, Record):
+            if request.lazy:
+                return self.recorder.record_lazily(request.events)
+            self.recorder.record(request.events, carried)
+            return LATER
+        if isinstance(request, Invoke):
+            return self._invoke(request.attempt, carried)
+        if isinstance(request, Keep):
+            return self._keep(request.value, carried)
+        if isinstance(request, Wait):
+            return self._sleep(request.until - self.parts.clock.time(), carried)
+        return self.recorder.roll_back(request)
 
     def wake_sleepers(self) -> None:
         """Let go of the steps that wait for their next attempt."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.clock import SystemClock
 from orchestrator.execution.driver import CURRENT_ATTEMPT
+from orchestrator.failure import scrub
 from orchestrator.journal.store import Note
 
 #: The file descriptor that a shell step's programs report on, where this environment variable names one.
@@ -36,7 +37,8 @@ def progress(fraction: float, message: str = "") -> None:
     fraction = min(1.0, max(0.0, float(fraction)))
     attempt = CURRENT_ATTEMPT.get()
     if attempt is not None:
-        attempt.emit(Note(attempt.step_key, attempt.attempt, SystemClock().time(), "progress", message, fraction))
+        at, told = SystemClock().time(), scrub(message)
+        attempt.emit(Note(attempt.step_key, attempt.attempt, at, "progress", told, fraction))
     elif fd := os.environ.get(PROGRESS_FD, ""):
         line = f"{fraction:.4f} {' '.join(message.split())}\n"
         try:

@@ -39,7 +39,7 @@ class GaveUp(Exception):
         super().__init__(error.message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: that costs a microsecond for this many fields
 class AttemptPlan(Generic[R]):
     """How one step is tried. Times are seconds since the epoch.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -61,7 +62,7 @@ class FileStateManager:
         self._given_key = signing_key
         self._locks = FolderLocks(self.state_dir)
         self._saves_until_cleanup = 0
-        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     # -- the four verbs --------------------------------------------------------------------------------------------
 
@@ -180,7 +181,10 @@ class FileStateManager:
     def _replace(self, path: Path, data: bytes, saved_at: float) -> None:
         draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.draft")
         try:
-            with draft.open("wb") as file:
+            draft.unlink(missing_ok=True)  # a crash left it, or somebody planted it
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+                with contextlib.suppress(FileNotFoundError):
+                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
                 file.write(data)
                 file.flush()
                 os.utime(file.fileno(), (saved_at, saved_at))

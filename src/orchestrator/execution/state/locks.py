@@ -35,8 +35,8 @@ class FolderLocks:
         """Alone with the files of this name. Raises StateFileError where the folder cannot be written or locked."""
         path = self._path(stem)
         try:
-            self._folder.mkdir(exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as exc:
             raise StateFileError(path, f"it cannot be made, to lock a state: {exc}") from exc
         with _held(path, descriptor, fcntl.LOCK_EX):
