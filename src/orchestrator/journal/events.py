@@ -24,7 +24,10 @@ ErrorData: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ExecutionCreated:
-    """An execution was asked for. `model` is the pipeline's canonical form, `base_dir` where its handlers live."""
+    """An execution was asked for. `model` is the pipeline's canonical form, `base_dir` where its handlers live.
+
+    `graph` says of each step which others it needs, by their places in the model; None in journals of old.
+    """
 
     execution_id: ExecutionId
     pipeline_id: str
@@ -32,6 +35,7 @@ class ExecutionCreated:
     fingerprint: str
     inputs: tuple[tuple[str, Encoded], ...]
     base_dir: str
+    graph: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True)

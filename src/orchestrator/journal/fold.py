@@ -140,6 +140,8 @@ class ExecutionRecord:
     updated_at: float = 0.0
     ended_at: float | None = None
     model: Encoded | None = None
+    #: Which steps each step needs, by their places in the model; None in journals of old.
+    graph: Encoded | None = None
     fingerprint: str = ""
     base_dir: str = ""
     inputs: Mapping[str, Encoded] = field(default_factory=dict)
@@ -287,6 +289,7 @@ class ExecutionRecord:
                     event.model,
                     event.fingerprint,
                 )
+                self.graph = event.graph
                 self.inputs, self.base_dir, self.created_at = dict(event.inputs), event.base_dir, at
             case ev.ExecutionClaimed(owner=owner, epoch=epoch):
                 crashed = self.status is ExecutionStatus.RUNNING

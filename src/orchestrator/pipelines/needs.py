@@ -8,7 +8,7 @@ every writer. A step that others may replace when it fails needs what they need:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from orchestrator.errors import PipelineError
@@ -82,7 +82,7 @@ def _with_alternatives(steps: Sequence[CompiledStep], needs: Needs, index_of: Ma
     return whole
 
 
-def in_order(needs: Needs) -> list[int]:
+def in_order(needs: Sequence[Collection[int]]) -> list[int]:
     """Each step after those it needs, and else as in the file; what is in a cycle, or waits for one, is left out."""
     dependents = _turned(needs)
     missing = [len(needed) for needed in needs]
@@ -99,7 +99,7 @@ def in_order(needs: Needs) -> list[int]:
     return order
 
 
-def _turned(needs: Needs) -> list[list[int]]:
+def _turned(needs: Sequence[Collection[int]]) -> list[list[int]]:
     dependents: list[list[int]] = [[] for _ in needs]
     for index, needed in enumerate(needs):
         for need in needed:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import HandlerNotFoundError
+from orchestrator.pipelines.analysis import Analysis
 from orchestrator.pipelines.checks import examine, raise_findings
 from orchestrator.pipelines.definition import Definition, StepDef
 from orchestrator.pipelines.positions import Finding
@@ -28,8 +29,11 @@ class _Handler:
     parameters: Mapping[str, inspect.Parameter] | None
 
 
-def check_with_handlers(pipeline: Definition, resolve: Resolve) -> None:
-    """Check a pipeline and its handlers. Raises PipelineFileError with every fault of both."""
+def check_with_handlers(pipeline: Definition, resolve: Resolve) -> Analysis:
+    """Check a pipeline and its handlers; gives what a plan is made of.
+
+    Raises PipelineFileError with every fault of both.
+    """
     definition = pipeline.canonical()
     handlers: dict[str, _Handler | HandlerNotFoundError] = {}
     findings: list[Finding] = []
@@ -48,7 +52,9 @@ def check_with_handlers(pipeline: Definition, resolve: Resolve) -> None:
         findings += _arguments(step, index, handler.parameters)
         if handler.shape is not None:
             shapes[step["id"]] = handler.shape
-    raise_findings([*examine(definition, shapes).findings, *findings], definition, pipeline.positions)
+    analysis = examine(definition, shapes)
+    raise_findings([*analysis.findings, *findings], definition, pipeline.positions)
+    return analysis
 
 
 def _look_at(target: str, resolve: Resolve) -> _Handler | HandlerNotFoundError:

@@ -41,7 +41,7 @@ from orchestrator.journal.records import entries
 from orchestrator.journal.store import HEARTBEAT_SECONDS, Lease, Message, Note, Query, Summary
 from orchestrator.pipelines.definition import Definition
 from orchestrator.pipelines.inputs import bind_inputs
-from orchestrator.pipelines.plan import Plan, Recorded, make_plan
+from orchestrator.pipelines.plan import Plan, Recorded, make_plan, recorded_plan
 from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.types import ExecutionId, StepKey
 
@@ -146,6 +146,7 @@ class StateGraphEngine:
             plan.fingerprint,
             tuple((name, encode(value, put)) for name, value in bound.items()),
             base_dir,
+            encode(plan.graph, put),
         )
         claimed = ev.ExecutionClaimed(str(self.owner), 1)
         brought = self._rooms.variables_brought(put)
@@ -167,7 +168,9 @@ class StateGraphEngine:
             if found.status is ExecutionStatus.COMPLETED:
                 record = self.read(execution_id)
                 if record.model is not None:
-                    self._plan_of(record.model, record.base_dir)  # its outputs may be of the handlers' classes
+                    self._plan_of(
+                        record.model, record.graph, record.fingerprint, record.base_dir
+                    )  # its outputs may be of the handlers' classes
                 return self.result_of(record)
             raise NotResumableError(
                 execution_id, str(found.status), f"run it again with `orchestrator retry {execution_id}`"
@@ -321,23 +324,26 @@ class StateGraphEngine:
     def _replayed(self, lease: Lease) -> tuple[Session, str]:
         if lease.previous is not None and self._outside.on_takeover is not None:
             self._outside.on_takeover(lease.previous)
-        journal = entries(self.store.read(lease.execution_id))
-        first = next(journal)
-        assert isinstance(first.event, ev.ExecutionCreated)
-        created = first.event
-        plan, faults = self._plan_of(created.model, created.base_dir)
+        journal = list(entries(self.store.read(lease.execution_id)))
+        created = journal[0].event
+        assert isinstance(created, ev.ExecutionCreated)
+        plan, faults = self._plan_of(created.model, created.graph, created.fingerprint, created.base_dir)
         session = self._session(lease, plan)
-        session.replay(first)
-        for entry in journal:
-            session.replay(entry)
+        session.replay(journal)
         for step_id, error in faults.items():
             if not session.machine.has_ended(StepKey(step_id)):
                 raise error
         return session, created.base_dir
 
-    def _plan_of(self, model: Encoded, base_dir: str) -> tuple[Plan, Mapping[str, Exception]]:
+    def _plan_of(
+        self, model: Encoded, graph: Encoded | None, fingerprint: str, base_dir: str
+    ) -> tuple[Plan, Mapping[str, Exception]]:
         """The plan of a recorded model, and why which of its steps cannot run here."""
-        plan = make_plan(Recorded(decode(model, self.store.get_blob), Path(base_dir) if base_dir else None))
+        definition, folder = decode(model, self.store.get_blob), Path(base_dir) if base_dir else None
+        if graph is None:
+            plan = make_plan(Recorded(definition, folder))
+        else:
+            plan = recorded_plan(definition, decode(graph, self.store.get_blob), fingerprint, folder)
         return plan, self._outside.on_reopen(plan) if self._outside.on_reopen is not None else {}
 
     async def _go_on(self, session: Session, base_dir: str, events: Sequence[Event]) -> ExecutionResult:

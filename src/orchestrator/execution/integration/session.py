@@ -21,7 +21,13 @@ from orchestrator.clock import Clock
 from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.integration.tally import Tally
 from orchestrator.execution.machine import Instruction, Machine
-from orchestrator.execution.state import ExecutionContext, Recorder, checkpoint_due, checkpoint_id
+from orchestrator.execution.state import (
+    ExecutionContext,
+    Recorder,
+    checkpoint_due,
+    checkpoint_id,
+    passing_checkpoints,
+)
 from orchestrator.execution.variables import VariableManager
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, Event
@@ -92,7 +98,7 @@ class Session:
         recorder: Recorder | None = None,
     ) -> Session:
         """A session over an execution without any event yet; `replay` brings in those that there are."""
-        windows = {s.id: s.loop.max_parallel for s in plan.steps.values() if s.loop and s.loop.max_parallel}
+        windows = {s.id: s.max_parallel for s in plan.steps.values() if s.max_parallel}
         recorder = recorder or _NOBODY
         context = ExecutionContext(
             lease.execution_id,
@@ -118,11 +124,13 @@ class Session:
 
     # -- what has happened before ----------------------------------------------------------------------------------
 
-    def replay(self, entry: Entry) -> None:
-        """Take in an event of an earlier life; nothing follows from it, and no subscriber sees it."""
-        self._tally.count(entry, self.record)
-        self._apply(entry)
-        self._sent_position = entry.position
+    def replay(self, journal: Sequence[Entry]) -> None:
+        """Take in the events of earlier lives; nothing follows from them, and no subscriber sees them."""
+        self.context.pass_over(passing_checkpoints(journal, self.context.max_checkpoints))
+        for entry in journal:
+            self._tally.count(entry, self.record)
+            self._apply(entry)
+        self._sent_position = self.record.position
 
     # -- what happens now ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,13 @@
 """State: one execution's life, steps, checkpoints and nested contexts, and where it is kept."""
 
 from orchestrator.execution.state.applying import PAUSED_WITH_PARENT
-from orchestrator.execution.state.checkpoints import INITIAL, Checkpoint, checkpoint_due, checkpoint_id
+from orchestrator.execution.state.checkpoints import (
+    INITIAL,
+    Checkpoint,
+    checkpoint_due,
+    checkpoint_id,
+    passing_checkpoints,
+)
 from orchestrator.execution.state.context import ExecutionContext, Recorder, StateManager
 from orchestrator.execution.state.files import FileStateManager, create_execution_context, load_execution_context
 from orchestrator.execution.state.formats import PersistenceFormat
@@ -34,4 +40,5 @@ __all__ = [  # noqa: RUF022 - the contract's names first
     "PAUSED_WITH_PARENT",
     "checkpoint_due",
     "checkpoint_id",
+    "passing_checkpoints",
 ]  # fmt: skip

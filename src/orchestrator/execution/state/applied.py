@@ -53,6 +53,7 @@ class Applied:
         "nested",
         "owner",
         "parent",
+        "passing",
         "pinned",
         "record",
         "steps",
@@ -84,6 +85,8 @@ class Applied:
         self.last_checkpoint = 0
         #: Descriptions and ids of checkpoints that retention keeps.
         self.pinned: frozenset[str] = frozenset()
+        #: Checkpoints of a replayed journal that later ones will push out: nothing is remembered for them.
+        self.passing: frozenset[str] = frozenset()
         #: Is given the checkpoint of that id when it is made; whoever asked for it takes itself away.
         self.awaited: dict[str, Callable[[Checkpoint], object]] = {}
         #: These four are made when they are first needed. `touched` are the nested contexts that changed since the

@@ -107,6 +107,8 @@ def _tell_nested(state: Applied, event: Event, concerned: Callable[[ExecutionRec
 def _add_checkpoint(state: Applied, entry: Entry, name: str, description: str, key: StepKey | None) -> None:
     state.last_checkpoint = max(state.last_checkpoint, checkpoint_number(name))
     state.tally.metrics.checkpoints_created += 1
+    if name in state.passing:
+        return
     made = Checkpoint(name, utc(entry.at), state.record.execution_id, key, state.record.status, description or None)
     state.mark(made)
     state.drop_surplus()

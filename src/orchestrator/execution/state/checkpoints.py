@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.clock import utc_now
+from orchestrator.journal import events as ev
+from orchestrator.journal.events import Entry
 from orchestrator.status import ExecutionStatus
 
 #: The description of the checkpoint that a start makes; retention never drops it.
@@ -48,3 +51,18 @@ def checkpoint_number(name: str) -> int:
         return int(name, 16)
     except ValueError:
         return 0
+
+
+def passing_checkpoints(journal: Sequence[Entry], most: int) -> frozenset[str]:
+    """The automatic checkpoints of a journal that later ones have pushed out, where this many are kept.
+
+    Whoever replays the journal need not make them. None where the execution went back to a checkpoint: to that one too.
+    """
+    made: list[str] = []
+    for entry in journal:
+        event = entry.event
+        if type(event) is ev.CheckpointCreated and not event.description:
+            made.append(event.checkpoint)
+        elif type(event) is ev.ExecutionRestored:
+            return frozenset()
+    return frozenset(made[:-most])

@@ -335,6 +335,10 @@ class ExecutionContext(ContextReader):
         """Take in an entry: the one place that changes the state. `deliver` must follow, with no lock held."""
         apply(self._state, entry)
 
+    def pass_over(self, checkpoints: frozenset[str]) -> None:
+        """Remember nothing for these checkpoints, when they are applied."""
+        self._state.passing = checkpoints
+
     def deliver(self) -> None:
         """Call the handlers of what was applied, in order, unless somebody is at it."""
         self._state.deliver()
