@@ -116,7 +116,22 @@ class ListCell:
 
 
 def own(value: Any) -> Any:
-    """A value that its reader may change: itself where nobody can, else a copy. Raises EncodeError."""
+    """A value that its reader may change: itself where nobody can, else a copy. Raises EncodeError.
+
+    What nobody can change is in the copy as it is: a large text among small things costs nothing.
+    """
+    try:
+        return _copied(value)
+    except RecursionError:  # nested too deeply, or in itself; the codec says which
+        return unpack(pack(value))
+
+
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {key: part if isinstance(part, IMMUTABLE) else _copied(part) for key, part in value.items()}
+    if kind is list or kind is tuple:
+        return kind([part if isinstance(part, IMMUTABLE) else _copied(part) for part in value])
     return value if isinstance(value, IMMUTABLE) else unpack(pack(value))
 
 
