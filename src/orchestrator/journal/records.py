@@ -109,18 +109,38 @@ def decode_body(body: bytes) -> list[tuple[float, Event]]:
         ]
     except DecodeError:
         raise
-    except (ValueError, TypeError, KeyError, zstd.ZstdError) as exc:
+    except (ValueError, TypeError, KeyError, RecursionError, zstd.ZstdError) as exc:
         raise DecodeError(f"a record of the journal is damaged: {exc}") from exc
+
+
+def encoded_bytes(event: Event) -> int:
+    """How many bytes an event takes in a body that is not compressed, its time included."""
+    row = _WRITERS[type(event)](0.0, event)
+    return len(ormsgpack.packb(row, _encoded_ext, ormsgpack.OPT_PASSTHROUGH_DATACLASS))
+
+
+def blobs_in(body: bytes) -> set[BlobHash]:
+    """The blobs that the events of a body refer to, found without making the events. Raises DecodeError."""
+    found: set[BlobHash] = set()
+
+    def hook(tag: int, data: bytes) -> None:
+        found.update(_read_encoded(tag, data).blobs)
+
+    try:
+        ormsgpack.unpackb(_plain(body), ext_hook=hook)
+    except (ValueError, TypeError, zstd.ZstdError) as exc:
+        raise DecodeError(f"a record of the journal is damaged: {exc}") from exc
+    return found
 
 
 def _plain(body: bytes) -> bytes:
     if body[:1] == b"\x00":
         return body[1:]
-    frame = body[1:]
-    size: int | None = zstd.get_frame_info(frame).decompressed_size
-    if size is None or size > _MAX_BODY_BYTES:
-        raise DecodeError(f"a record of the journal claims to hold {size} bytes")
-    return zstd.decompress(frame)
+    decompressor = zstd.ZstdDecompressor()  # of one frame, whatever that claims to hold
+    data = decompressor.decompress(body[1:], max_length=_MAX_BODY_BYTES + 1)
+    if len(data) > _MAX_BODY_BYTES or not decompressor.eof or decompressor.unused_data:
+        raise DecodeError(f"a record of the journal is damaged: it is not one frame of up to {_MAX_BODY_BYTES} bytes")
+    return data
 
 
 def _tuples(value: list[Any]) -> tuple[Any, ...]:
@@ -142,8 +162,9 @@ def entries(batches: Iterable[Batch]) -> Iterator[Entry]:
 def blobs_of(event: Event) -> tuple[BlobHash, ...]:
     """The blobs that an event refers to."""
     match event:
-        case events.ExecutionCreated(model=model, inputs=inputs):
-            return (*model.blobs, *(b for _, value in inputs for b in value.blobs))
+        case events.ExecutionCreated(model=model, inputs=inputs, graph=graph):
+            values = (model, *([graph] if graph else []), *(value for _, value in inputs))
+            return tuple(b for value in values for b in value.blobs)
         case events.ExecutionCompleted(outputs=outputs):
             return outputs.blobs
         case events.LoopExpanded(items=items):

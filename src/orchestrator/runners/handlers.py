@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from orchestrator.errors import HandlerNotFoundError
+from orchestrator.failure import scrub
 
 #: Names that keep their meaning for a handler's imports, whatever files stand beside it.
 _PROTECTED = sys.stdlib_module_names | {"orchestrator"}
@@ -111,7 +112,8 @@ def _raised_in_import(target: str, folder: str, exc: BaseException) -> HandlerNo
     if isinstance(exc, SyntaxError) and exc.filename:
         place = f"{exc.filename}:{exc.lineno}" + (f": {exc.text.strip()}" if exc.text else "")
     what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-    return HandlerNotFoundError(f"{target}: its module raised while it was imported: {what} ({place})", target)
+    told = scrub(f"{what} ({place})")  # the address of a database, as often as not
+    return HandlerNotFoundError(f"{target}: its module raised while it was imported: {told}", target)
 
 
 def _stands_in(folder: str, name: str) -> bool:

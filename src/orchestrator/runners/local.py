@@ -12,7 +12,7 @@ import functools
 import inspect
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
@@ -94,8 +94,8 @@ class LocalRunner:
         work = attempt.work
         if self._state == "open" and type(work) is PythonCall and not work.process:
             handler = self._handlers.get((work.target, attempt.base_dir))
-            if handler is not None and handler.is_async:  # at once: a task that waits for a task would cost as much
-                return self._on_loop(attempt, handler.function, work.arguments)
+            if handler is not None:  # at once: a task that waits for the handler would cost as much as it
+                return self._begin_call(attempt, work, handler)
         return self._invoke(attempt)
 
     async def _invoke(self, attempt: Attempt) -> Any:
@@ -163,25 +163,30 @@ class LocalRunner:
 
     async def _call(self, attempt: Attempt, work: PythonCall) -> Any:
         handler = self._handlers.get((work.target, attempt.base_dir)) or await self._resolve(attempt, work)
+        return await self._begin_call(attempt, work, handler)
+
+    def _begin_call(self, attempt: Attempt, work: PythonCall, handler: _Handler) -> asyncio.Future[Any]:
         if handler.is_async:
-            return await self._on_loop(attempt, handler.function, work.arguments)
-        try:
-            function = functools.partial(handler.function, **work.arguments)
-            value = await self._threads.call(attempt, function, grace_seconds=self._grace_seconds)
-            if not inspect.iscoroutine(value):
-                return value
-        finally:
-            if self._prints is not None:
-                self._prints.finish(attempt)
-        return await self._on_loop(attempt, lambda: value, {})
+            outcome = self._on_loop(attempt, handler.function, work.arguments)
+        else:
+            outcome = self._threads.call(
+                attempt,
+                functools.partial(handler.function, **work.arguments),
+                on_coroutine=self._await,
+                grace_seconds=self._grace_seconds,
+            )
+        if (prints := self._prints) is not None:
+            outcome.add_done_callback(lambda _: prints.finish(attempt))
+        return outcome
+
+    def _await(self, attempt: Attempt, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+        """What a plain function gave to be awaited."""
+        return self._on_loop(attempt, lambda: coroutine, {})
 
     def _on_loop(
         self, attempt: Attempt, function: Callable[..., Any], arguments: Mapping[str, Any]
     ) -> asyncio.Future[Any]:
-        outcome = call_on_loop(attempt, function, arguments, grace_seconds=self._grace_seconds, running=self._tasks)
-        if (prints := self._prints) is not None:
-            outcome.add_done_callback(lambda _: prints.finish(attempt))
-        return outcome
+        return call_on_loop(attempt, function, arguments, grace_seconds=self._grace_seconds, running=self._tasks)
 
     @property
     def _grace_seconds(self) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from orchestrator.clock import Clock
 from orchestrator.execution.driver import Attempt
+from orchestrator.failure import scrub
 from orchestrator.journal.store import Note
 from orchestrator.runners.lines import LINES_KEPT, Lines
 
@@ -67,9 +68,9 @@ class NoteFunnel:
         self._live.clear()
 
     def note(self, kind: str, text: str, fraction: float | None = None) -> Note:
-        """A note of this attempt, made now."""
+        """A note of this attempt, made now, without what looks like a credential."""
         attempt = self._attempt
-        return Note(attempt.step_key, attempt.attempt, self._clock.time(), kind, text, fraction)
+        return Note(attempt.step_key, attempt.attempt, self._clock.time(), kind, scrub(text), fraction)
 
     def _keep_newest(self, note: Note) -> None:
         self._live[note.kind] = note

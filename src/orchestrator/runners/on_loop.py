@@ -31,6 +31,8 @@ def call_on_loop(
         attempt, lambda: Reins(task, task.cancel, None, grace_seconds, lambda: "a task on the event loop"), loop
     )
 
+    outcome.begin()
+
     def settle(task: asyncio.Task[Any]) -> None:
         running.discard(task)
         if task.cancelled():

@@ -16,17 +16,18 @@ from typing import Any, TextIO
 
 from orchestrator.clock import Clock
 from orchestrator.execution.driver import CURRENT_ATTEMPT, Attempt
+from orchestrator.failure import scrub
 from orchestrator.journal.store import Note
 from orchestrator.runners.lines import LINE_BYTES
 
 
 def emit_lines(attempt: Attempt, clock: Clock, kind: str, text: str) -> None:
-    """Emit a text as one note for each of its lines, each of a bounded length."""
+    """Emit a text as one note for each line, of a bounded length and without what looks like a credential."""
     for line in text.split("\n"):
         shown = line.rstrip("\r").rpartition("\r")[2]  # what a carriage return overwrote is no output
         if len(shown) > LINE_BYTES:
             shown = f"{shown[:LINE_BYTES]} … ({len(shown) - LINE_BYTES:,} more characters)"
-        attempt.emit(Note(attempt.step_key, attempt.attempt, clock.time(), kind, shown))
+        attempt.emit(Note(attempt.step_key, attempt.attempt, clock.time(), kind, scrub(shown)))
 
 
 # -- logging -------------------------------------------------------------------------------------------------------

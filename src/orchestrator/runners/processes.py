@@ -45,14 +45,15 @@ def descendants(roots: set[int], table: dict[int, tuple[int, int]]) -> set[int]:
     return found
 
 
-def marked(mark: bytes) -> set[int]:
-    """The processes that were started with this `NAME=value` in their environment."""
+def marked(*marks: bytes) -> set[int]:
+    """The processes that were started with one of these `NAME=value` in their environment."""
     found = set()
-    for pid in process_table():
+    for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
-                if mark in file.read().split(b"\0"):
-                    found.add(pid)
+                environment = file.read()  # empty of a zombie and of the kernel's own
+            if environment and not {*marks}.isdisjoint(environment.split(b"\0")):
+                found.add(int(pid))
         except OSError:  # ended, or another user's
             continue
     return found

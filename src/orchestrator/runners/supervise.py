@@ -64,46 +64,74 @@ async def _bring_to_end(
 class Outcome(asyncio.Future[Any]):
     """What comes of an attempt that runs in this process: the same rule without a task that waits.
 
-    The runner calls `settle` when the attempt has ended by itself. Its timeout, or a call of `cancel`, brings it to its
-    end; a second `cancel` makes haste. `reins` is asked for when they are needed.
+    The runner calls `begin` when the attempt begins, and `settle` when it has ended by itself. Its timeout, or a call
+    of `cancel`, brings it to its end; a second `cancel` makes haste. `reins` is asked for when they are needed.
     """
 
     def __init__(self, attempt: Attempt, reins: Callable[[], Reins], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
-        self._attempt, self._reins = attempt, reins
+        self.attempt, self._reins = attempt, reins
+        self._begun = False
+        self._timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
-        seconds = attempt.timeout_seconds
-        self._timer = None if seconds is None else loop.call_later(seconds, self._begin_to_end, None)
+        self._rest: asyncio.Future[Any] | None = None
+
+    def begin(self) -> None:
+        """It begins: from now on its timeout counts, and a cancellation has something to end."""
+        self._begun = True
+        if (seconds := self.attempt.timeout_seconds) is not None:
+            self._timer = self.get_loop().call_later(seconds, self._begin_to_end, None)
 
     def settle(self, value: Any, error: BaseException | None) -> None:
         """It has ended by itself; where it was brought to its end, that counts."""
         if self._ending is None:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._stop_timer()
             if error is None:
                 self.set_result(value)
             else:
                 self.set_exception(as_failure(error))
 
+    def go_on_as(self, rest: asyncio.Future[Any]) -> None:
+        """It has ended, and what it gave is to be awaited: that is the rest of it."""
+        if self._ending is None:
+            self._stop_timer()
+            self._rest = rest
+            rest.add_done_callback(self._take)
+        else:
+            rest.cancel()
+
     def cancel(self, msg: Any | None = None) -> bool:
         """Bring it to its end; it is done when nothing of it runs any more, or the patience is over."""
         if self.done():
             return False
+        if not self._begun:
+            return super().cancel(msg)
+        if self._rest is not None:
+            return self._rest.cancel()
         if self._ending is None:
             self._begin_to_end(asyncio.CancelledError())
         else:
             self._ending.cancel()
         return True
 
-    def _begin_to_end(self, cancelled: asyncio.CancelledError | None) -> None:
+    def _take(self, rest: asyncio.Future[Any]) -> None:
+        error = asyncio.CancelledError() if rest.cancelled() else rest.exception()
+        if error is None:
+            self.set_result(rest.result())
+        else:
+            self.set_exception(error)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+    def _begin_to_end(self, cancelled: asyncio.CancelledError | None) -> None:
+        self._stop_timer()
         self._ending = self.get_loop().create_task(self._bring_to_end(cancelled))
 
     async def _bring_to_end(self, cancelled: asyncio.CancelledError | None) -> None:
-        attempt = self._attempt
         try:
-            await _bring_to_end(self._reins(), attempt.step_key, attempt.timeout_seconds, cancelled)
+            await _bring_to_end(self._reins(), self.attempt.step_key, self.attempt.timeout_seconds, cancelled)
         except BaseException as exc:  # noqa: BLE001 - raised where the attempt is awaited
             self.set_exception(exc)
 

@@ -6,15 +6,13 @@ import asyncio
 import contextvars
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import HandlerExitError, HandlerStillRunningError, IllegalMoveError, StepTimeoutError
-from orchestrator.runners.threads import ThreadPool
-from orchestrator.testing.runner_contract import leaving_nothing, make_attempt, until
+from orchestrator.testing.runner_contract import leaving_nothing, until
 
 from .conftest import Bench
 
@@ -210,14 +208,58 @@ async def test_a_closed_runner_says_so(bench: Bench) -> None:
         await bench.call("f")
 
 
-async def test_a_round_trip_through_a_thread_is_short() -> None:
-    pool = ThreadPool(4, "quick")
-    attempt = make_attempt(None, Path(), timeout_seconds=5)  # type: ignore[arg-type]
-    best = 1.0
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(50):
-            await pool.call(attempt, int, grace_seconds=1)
-        best = min(best, (time.perf_counter() - begin) / 50)
-    pool.close()
-    assert best < 300e-6, f"{best * 1e6:.0f} µs"
+async def test_a_call_that_waits_for_a_thread_can_be_cancelled_and_its_timeout_does_not_count_yet(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(max_threads=1)
+    bench.handlers(
+        """
+        import threading
+        let, made = threading.Event(), []
+        def stay(): let.wait(10)
+        def note(word): made.append(word)
+        async def free():
+            let.set()
+            return made
+        """
+    )
+    async with leaving_nothing():
+        await bench.call("note", word="first")  # its module is there: what follows begins at once
+        first = asyncio.ensure_future(bench.call("stay"))
+        await until(lambda: not bench.runner._threads._free)
+        second = asyncio.ensure_future(bench.call("note", word="second"))
+        third = asyncio.ensure_future(bench.call("note", word="third", timeout=0.05))
+        await asyncio.sleep(0.1)
+        assert not (first.done() or second.done() or third.done())
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        made = await bench.call("free")
+        await asyncio.gather(first, third)
+        await bench.runner.close()
+    assert made == ["first", "third"]
+
+
+async def test_what_a_plain_function_gave_to_be_awaited_is_ended_like_any_other(bench: Bench) -> None:
+    bench.handlers(
+        """
+        import asyncio
+        ended = []
+        async def rest():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.append(1)
+        def f(): return rest()
+        def count(): return len(ended)
+        """
+    )
+    assert await bench.call("count") == 0
+    task = asyncio.ensure_future(bench.call("f"))
+    await until(lambda: bench.runner._tasks)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(StepTimeoutError):
+        await bench.call("f", timeout=0.05)
+    assert await bench.call("count") == 2

@@ -22,7 +22,7 @@ from orchestrator.execution.engine.carried import Carried, Interrupted
 from orchestrator.execution.engine.inbox import events_of
 from orchestrator.execution.engine.performer import Parts, Performer
 from orchestrator.execution.engine.pump import Pump
-from orchestrator.execution.integration import LAZY_SECONDS, Session
+from orchestrator.execution.integration import Session
 from orchestrator.execution.machine import Complete, Execute, Fail, Instruction, Join
 from orchestrator.execution.recovery import ENGINE_FAULTS, RecoveryManager
 from orchestrator.execution.step import execute, join
@@ -68,7 +68,6 @@ class Drive:
     _taken: set[int] = field(default_factory=set)
     _answered: set[tuple[StepKey, int, int]] = field(default_factory=set)
     _ending: bool = False
-    _lazy_scheduled: bool = False
     _over: asyncio.Future[None] = field(init=False)
     #: Is done when nothing is under way any more; None where nobody waits for that.
     _idle: asyncio.Future[None] | None = None
@@ -124,21 +123,14 @@ class Drive:
         self.add(events, lambda error: self._recorded.append((carried, error)))
 
     def record_lazily(self, events: tuple[Event, ...]) -> None:
-        """Let the events ride in the next commit, or go alone when there is none within `LAZY_SECONDS`."""
+        """Let the events ride in the next commit, or go alone when there is none soon."""
         self.session.add(events)
-        if not self._lazy_scheduled:
-            self._lazy_scheduled = True
-            self.loop.call_later(LAZY_SECONDS, self._flush_lazy)
+        self.pump.request_lazily(self)
 
     def add(self, events: Sequence[Event], on_done: Callable[[BaseException | None], None] | None = None) -> None:
         """Queue events for the next commit."""
         self.session.add(events, on_done)
         self.pump.request(self)
-
-    def _flush_lazy(self) -> None:
-        self._lazy_scheduled = False
-        if self.session.pending:
-            self.pump.request(self)
 
     def seal(self) -> None:
         """Hand what was queued to the store."""

@@ -17,6 +17,8 @@ from typing import Protocol
 
 from orchestrator.journal.store import Store
 
+#: An event that may wait for company goes alone when there is none within this time.
+LAZY_SECONDS = 0.010
 #: While other steps run, a flush waits until this many passes of the loop brought no record (a step takes about as many
 #: from its start to its record), and for so many passes at most.
 _QUIET_PASSES = 6
@@ -44,6 +46,9 @@ class Pump:
     #: Steps under way, over all executions.
     running: int = 0
     _dirty: dict[Source, None] = field(default_factory=dict)
+    #: Who has only events that may wait for company, and until when (loop time); the first is due first.
+    _lazy: dict[Source, float] = field(default_factory=dict)
+    _lazy_timer: bool = False
     _arrivals: int = 0
     _seen: int = 0
     _passes: int = 0
@@ -59,6 +64,26 @@ class Pump:
         if not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self._look)
+
+    def request_lazily(self, source: Source) -> None:
+        """Flush within `LAZY_SECONDS`, unless the source's events have gone with others by then."""
+        if source in self._dirty or source in self._lazy:
+            return
+        self._lazy[source] = self.loop.time() + LAZY_SECONDS
+        if not self._lazy_timer:
+            self._lazy_timer = True
+            self.loop.call_later(LAZY_SECONDS, self._request_due)
+
+    def _request_due(self) -> None:
+        now = self.loop.time()
+        self._lazy_timer = False
+        for source, due in [*self._lazy.items()]:
+            if due > now:
+                self._lazy_timer = True
+                self.loop.call_at(due, self._request_due)
+                break
+            del self._lazy[source]
+            self.request(source)
 
     def _look(self) -> None:
         self._passes += 1
@@ -76,6 +101,7 @@ class Pump:
         dirty, self._dirty = self._dirty, {}
         try:
             for source in dirty:
+                self._lazy.pop(source, None)
                 source.seal()
             if not self.store.slow and self.store.flush(blocking=False):
                 return

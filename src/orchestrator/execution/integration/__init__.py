@@ -7,7 +7,7 @@ from orchestrator.execution.integration.manager import (
     ComprehensiveExecutionManager,
     create_comprehensive_execution_manager,
 )
-from orchestrator.execution.integration.session import LAZY_SECONDS, Session, Subscriber
+from orchestrator.execution.integration.session import Session, Subscriber
 
 __all__ = [  # noqa: RUF022 - the contract's names first
     "ComprehensiveExecutionManager",
@@ -15,7 +15,6 @@ __all__ = [  # noqa: RUF022 - the contract's names first
     "ExecutionStateBridge",
     "VariableManagerAdapter",
     "ConflictHandler",
-    "LAZY_SECONDS",
     "Session",
     "Subscriber",
 ]

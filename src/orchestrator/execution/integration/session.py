@@ -6,7 +6,7 @@ checkpoints), the machine and the subscribers see it. An append in flight does n
 when events are sealed, and the store keeps the order. Whoever asked for the record may be gone by then; the session is
 not.
 
-A lazy event (a start) waits for company: it rides in the next append, and goes alone after `LAZY_SECONDS`. An automatic
+An event that waits for company (a start) rides in the next append. An automatic
 checkpoint rides in the append of the step that it follows.
 """
 
@@ -35,9 +35,6 @@ from orchestrator.journal.fold import ExecutionRecord, is_step
 from orchestrator.journal.records import blobs_of, encode_body
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
 from orchestrator.pipelines.plan import Plan
-
-#: A start is committed alone when nothing else is within this time.
-LAZY_SECONDS = 0.010
 
 #: Is called with each entry after its commit. One that raises is logged and breaks nothing.
 Subscriber: TypeAlias = Callable[[Entry], None]
