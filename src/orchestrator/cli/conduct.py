@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -104,6 +105,8 @@ class Conductor:
         return LiveView(board, stage, self.clock, paper.symbols, self.manner.hints, kept=kept)
 
     def _run(self, orchestrator: Orchestrator, view: View, stage: Stage, work: Work) -> tuple[ExecutionResult, bool]:
+        # The process is ours: what has been imported by now stays, and need not be looked through again and again.
+        gc.freeze()
         stopper = Stopper(orchestrator, view, stage, self._last_words(orchestrator, stage))
 
         async def on_loop() -> ExecutionResult:

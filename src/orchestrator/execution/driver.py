@@ -134,9 +134,13 @@ class Invoke:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Go on at this time (seconds since the epoch)."""
+    """Go on at this time (seconds since the epoch), and after so many seconds at most.
+
+    The time holds over the death of the engine, the seconds where somebody has set the clock back.
+    """
 
     until: float
+    at_most_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

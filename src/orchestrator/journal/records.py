@@ -1,8 +1,8 @@
 """Events to bytes and back: what stands in the journal.
 
-A body holds the events of one append: a format version, then for each event its time, its kind and its fields in the
-order of the class. A field that is added to an event later goes to the end and has a default, so that older bodies
-still read. `golden` bodies in the tests keep every released version readable.
+A body holds the events of one append, under a checksum: a format version, then for each event its time, its kind and
+its fields in the order of the class. A field that is added to an event later goes to the end and has a default, so that
+older bodies still read. `golden` bodies in the tests keep every released version readable.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
+from zlib import crc32
 
 import ormsgpack
 
@@ -34,6 +35,9 @@ _COMPRESSED_BYTES = 1024
 #: No body is larger once decompressed; a damaged one cannot ask for more memory than this.
 _MAX_BODY_BYTES = 1 << 30
 _ENCODED = 1
+#: The first byte of a body says how it is kept; these two are followed by a checksum (CRC-32, as in zlib) of the rest.
+_PLAIN, _COMPRESSED = b"\x02", b"\x03"
+_SEALED_AS = {_PLAIN: b"\x00", _COMPRESSED: b"\x01"}
 
 #: The word that stands for each event in a body. Words are for ever.
 _KINDS: Mapping[str, Callable[..., Event]] = {
@@ -95,7 +99,9 @@ def encode_body(items: Iterable[tuple[float, Event]]) -> bytes:
     """The body of an append that records these events at these times."""
     rows = [_WRITERS[type(event)](at, event) for at, event in items]
     data = ormsgpack.packb([FORMAT_VERSION, rows], _encoded_ext, ormsgpack.OPT_PASSTHROUGH_DATACLASS)
-    return b"\x01" + zstd.compress(data, 3) if len(data) > _COMPRESSED_BYTES else b"\x00" + data
+    if len(data) > _COMPRESSED_BYTES:
+        return _sealed(_COMPRESSED, zstd.compress(data, 3))
+    return _sealed(_PLAIN, data)
 
 
 def decode_body(body: bytes) -> list[tuple[float, Event]]:
@@ -128,16 +134,27 @@ def blobs_in(body: bytes) -> set[BlobHash]:
 
     try:
         ormsgpack.unpackb(_plain(body), ext_hook=hook)
-    except (ValueError, TypeError, zstd.ZstdError) as exc:
+    except (ValueError, TypeError, RecursionError, zstd.ZstdError) as exc:
         raise DecodeError(f"a record of the journal is damaged: {exc}") from exc
     return found
 
 
+def _sealed(kind: bytes, data: bytes) -> bytes:
+    return kind + crc32(data).to_bytes(4, "big") + data
+
+
 def _plain(body: bytes) -> bytes:
-    if body[:1] == b"\x00":
-        return body[1:]
+    kind, data = body[:1], body[5:]
+    if kind in _SEALED_AS:
+        if crc32(data).to_bytes(4, "big") != body[1:5]:
+            raise DecodeError("a record of the journal is damaged: its checksum is wrong")
+        kind = _SEALED_AS[kind]
+    else:  # of old, without a checksum
+        data = body[1:]
+    if kind == b"\x00":
+        return data
     decompressor = zstd.ZstdDecompressor()  # of one frame, whatever that claims to hold
-    data = decompressor.decompress(body[1:], max_length=_MAX_BODY_BYTES + 1)
+    data = decompressor.decompress(data, max_length=_MAX_BODY_BYTES + 1)
     if len(data) > _MAX_BODY_BYTES or not decompressor.eof or decompressor.unused_data:
         raise DecodeError(f"a record of the journal is damaged: it is not one frame of up to {_MAX_BODY_BYTES} bytes")
     return data

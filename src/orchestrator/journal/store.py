@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from orchestrator.journal.store_usage import StoreUsage
 from orchestrator.status import ExecutionStatus
 from orchestrator.types import BlobHash, ExecutionId
 
@@ -99,7 +100,7 @@ class Commit:
 
     __slots__ = ("_done", "_error", "_on_done", "_perform", "append")
 
-    def __init__(self, append: Append, perform: Callable[[], object], on_done: OnDone | None = None) -> None:
+    def __init__(self, append: Append, perform: Callable[[Any], object], on_done: OnDone | None = None) -> None:
         self.append = append
         self._perform, self._on_done = perform, on_done
         self._done = False
@@ -121,7 +122,7 @@ class Commit:
         The callback may still be on its way.
         """
         if not self._done:
-            self._perform()
+            self._perform(self)
         if self._error is not None:
             raise self._error
 
@@ -229,6 +230,14 @@ class Store(Protocol):
 
     def find(self, query: Query) -> list[Summary]:
         """The summaries that match, newest first."""
+        ...
+
+    def usage(self) -> StoreUsage:
+        """How many bytes it holds, and for whom. Reads every row's head: for people, not for every step."""
+        ...
+
+    def blob_bytes(self, blobs: Sequence[BlobHash]) -> Mapping[BlobHash, int]:
+        """How many bytes each of these takes in the store; those that it does not hold are left out."""
         ...
 
     def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:

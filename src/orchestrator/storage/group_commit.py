@@ -47,7 +47,7 @@ class Pending(Commit):
     __slots__ = ("gate",)
 
     def __init__(self, append: Append, perform: Callable[[Pending], None], on_done: OnDone | None) -> None:
-        super().__init__(append, lambda: perform(self), on_done)
+        super().__init__(append, perform, on_done)
         self.gate: threading.Lock | None = None
 
     def decide(self, error: BaseException | None) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 from orchestrator.clock import SystemClock
 from orchestrator.errors import OwnedElsewhereError, UnknownExecutionError
 from orchestrator.journal.store import Append, Batch, Commit, Lease, Message, Note, OnDone, Owner, Query, Store, Summary
+from orchestrator.journal.store_usage import StoreUsage
 from orchestrator.storage import this_owner
 from orchestrator.types import BlobHash, ExecutionId
 
@@ -77,7 +78,7 @@ class CrashingStore:
             if on_done is not None and not self.dead:
                 on_done(watched)
 
-        watched = _Watched(append, self.flush)
+        watched = _Watched(append, lambda _: self.flush())
         watched.inner = self._inner.commit(append, tell)
         return watched
 
@@ -124,6 +125,14 @@ class CrashingStore:
     def find(self, query: Query) -> list[Summary]:
         """As the store below."""
         return self._store.find(query)
+
+    def usage(self) -> StoreUsage:
+        """As the store below."""
+        return self._store.usage()
+
+    def blob_bytes(self, blobs: Sequence[BlobHash]) -> Mapping[BlobHash, int]:
+        """As the store below."""
+        return self._store.blob_bytes(blobs)
 
     def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
         """As the store below."""
@@ -179,7 +188,7 @@ class _Watched(Commit):
         return self.inner.error
 
     def wait(self) -> None:
-        self._perform()  # raises where the process is dead
+        self._perform(self)  # raises where the process is dead
         self.inner.wait()
 
 

@@ -45,7 +45,7 @@ class World:
                 if isinstance(outcome, Exception):
                     raise outcome
                 return outcome
-            case Wait(until):
+            case Wait(until, _):
                 self.seen.append(("wait", round(until - self.now, 6)))
                 self.now = until
             case Record(events):

@@ -108,7 +108,7 @@ class Performer:
         if isinstance(request, Keep):
             return self._keep(request.value, carried)
         if isinstance(request, Wait):
-            return self._sleep(request.until - self.parts.clock.time(), carried)
+            return self._sleep(min(request.until - self.parts.clock.time(), request.at_most_seconds), carried)
         return self.recorder.roll_back(request)
 
     def wake_sleepers(self) -> None:

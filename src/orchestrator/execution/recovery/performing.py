@@ -140,8 +140,8 @@ class Recovery:
         match request:
             case _Do(deed):
                 return await deed()
-            case Wait(until):
-                await self.clock.sleep(until - self.clock.time())
+            case Wait(until, at_most):
+                await self.clock.sleep(min(until - self.clock.time(), at_most))
 
     def _attempt_plan(self) -> AttemptPlan[_Request]:
         async def begin() -> None:

@@ -9,6 +9,7 @@ nothing of the retry policy. Engines that die again and again have a limit of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from random import Random
@@ -47,8 +48,9 @@ class AttemptPlan(Generic[R]):
     `fail` give the requests that record; `describe` turns an exception into data; `decide` says what follows a failure.
 
     `failed` attempts were made before, in an earlier life of the engine; the first of them failed at `first_failed_at`,
-    and the next one is due at `due_at`. `deadline` is when all of it must be over, as far as that is known before
-    anything fails here. `uncounted` runs of the step were made that `failed` and `max_attempts` do not count.
+    and the next one is due at `due_at`, which was `delay_seconds` after the last of them. `deadline` is when all of it
+    must be over, as far as that is known before anything fails here. `uncounted` runs of the step were made that
+    `failed` and `max_attempts` do not count.
     """
 
     decide: Callable[[Exception, ErrorInfo, int], RecoveryPlan]
@@ -60,6 +62,7 @@ class AttemptPlan(Generic[R]):
     random: Random
     failed: int = 0
     due_at: float | None = None
+    delay_seconds: float = math.inf
     first_failed_at: float | None = None
     deadline: float | None = None
     uncounted: int = 0
@@ -69,7 +72,7 @@ def attempts(plan: AttemptPlan[R]) -> Generator[R | Wait, Any, tuple[int, Any]]:
     """Try until one attempt succeeds: gives its number and its value. Raises GaveUp where no further one is made."""
     attempt, deadline, first_failed_at = plan.failed, plan.deadline, plan.first_failed_at
     if plan.due_at is not None and plan.due_at > plan.now():
-        yield Wait(plan.due_at)
+        yield Wait(plan.due_at, plan.delay_seconds)
     while True:
         if deadline is not None and plan.now() >= deadline:
             raise _too_late(plan, attempt)
@@ -84,11 +87,12 @@ def attempts(plan: AttemptPlan[R]) -> Generator[R | Wait, Any, tuple[int, Any]]:
             first_failed_at = plan.now() if first_failed_at is None else first_failed_at
             chosen = _safe(plan.decide(exc, error, attempt), exc)
             deadline = _deadline(plan, chosen, first_failed_at)
-            due_at = _due_at(plan, chosen, error, attempt)
-            if due_at is None or (deadline is not None and due_at >= deadline):
+            delay = _delay_seconds(plan, chosen, error, attempt)
+            due_at = plan.now() + (delay or 0.0)
+            if delay is None or (deadline is not None and due_at >= deadline):
                 raise GaveUp(attempt, error, _given_up(chosen)) from exc
         yield plan.fail(attempt, error, due_at, deadline)
-        yield Wait(due_at)
+        yield Wait(due_at, delay)
 
 
 def _safe(chosen: RecoveryPlan, exc: Exception) -> RecoveryPlan:
@@ -105,15 +109,15 @@ def _deadline(plan: AttemptPlan[R], chosen: RecoveryPlan, first_failed_at: float
     return own if plan.deadline is None else min(own, plan.deadline)
 
 
-def _due_at(plan: AttemptPlan[R], chosen: RecoveryPlan, error: ErrorInfo, attempt: int) -> float | None:
-    """When the next attempt is due, or None where none is to be made.
+def _delay_seconds(plan: AttemptPlan[R], chosen: RecoveryPlan, error: ErrorInfo, attempt: int) -> float | None:
+    """How long until the next attempt, or None where none is to be made.
 
     A delay that the other side asked for (Retry-After) is obeyed; it may be longer than the plan's own.
     """
     if chosen.strategy not in RETRIES or not chosen.retry.has_attempts_left(error, attempt):
         return None
     retries_made = attempt - 1 + plan.uncounted
-    return plan.now() + max(chosen.retry.get_delay(retries_made, plan.random), error.retry_after or 0.0)
+    return max(chosen.retry.get_delay(retries_made, plan.random), error.retry_after or 0.0)
 
 
 def _given_up(chosen: RecoveryPlan) -> RecoveryPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -100,6 +101,7 @@ def _attempt_plan(task: StepTask, first: Work) -> AttemptPlan[Request]:
         random=task.random,
         failed=task.attempts_made,
         due_at=last.due_at if last else None,
+        delay_seconds=last.due_at - last.at if last and last.due_at is not None else math.inf,
         first_failed_at=known.failures[0].at if known and known.failures else None,
         deadline=task.deadline if task.deadline is not None else (last.deadline if last else None),
     )

@@ -106,32 +106,45 @@ def unpack(data: bytes, get_blob: Callable[[BlobHash], bytes] | None = None, *, 
 
     With `plain`, an object of a class that is not known here comes as its fields instead of an error: for views.
     """
-    # The C decoder drops what a hook raises and says "ext_hook failed"; the first fault is the innermost one.
-    faults: list[BaseException] = []
-
-    def hook(tag: int, data: bytes) -> Any:
-        try:
-            row = BY_TAG.get(tag)
-            if row is None:
-                return ormsgpack.unpackb(_blob(tag, data, get_blob), ext_hook=hook)
-            parts = data if row.raw else ormsgpack.unpackb(data, ext_hook=hook)
-            try:
-                return row.from_parts(parts)
-            except UnknownTypeError:
-                if plain:
-                    return _plain_form(row, parts)
-                raise
-        except BaseException as exc:
-            faults.append(exc)
-            raise
-
+    reader = _Reader(get_blob, plain)
     try:
-        return ormsgpack.unpackb(data, ext_hook=hook)
+        return ormsgpack.unpackb(data, ext_hook=reader.read)
     except (ValueError, TypeError, RecursionError) as exc:
-        fault = faults[0] if faults else exc
+        fault = reader.fault or exc
         if isinstance(fault, OrchestratorError) or not isinstance(fault, Exception):
             raise fault from None
         raise DecodeError(f"a recorded value is damaged: {fault}") from fault
+
+
+class _Reader:
+    """Whose `read` the C decoder calls for everything that MessagePack has no word for.
+
+    The decoder drops what this raises and says "ext_hook failed"; the first fault, the innermost one, is kept. (Not a
+    closure: one that calls itself is a cycle, left for the garbage collector after each of a million values.)
+    """
+
+    __slots__ = ("_get_blob", "_plain", "fault")
+
+    def __init__(self, get_blob: Callable[[BlobHash], bytes] | None, plain: bool) -> None:
+        self._get_blob, self._plain = get_blob, plain
+        self.fault: BaseException | None = None
+
+    def read(self, tag: int, data: bytes) -> Any:
+        """The value of one extension."""
+        try:
+            row = BY_TAG.get(tag)
+            if row is None:
+                return ormsgpack.unpackb(_blob(tag, data, self._get_blob), ext_hook=self.read)
+            parts = data if row.raw else ormsgpack.unpackb(data, ext_hook=self.read)
+            try:
+                return row.from_parts(parts)
+            except UnknownTypeError:
+                if self._plain:
+                    return _plain_form(row, parts)
+                raise
+        except BaseException as exc:
+            self.fault = self.fault or exc
+            raise
 
 
 def decode(value: Encoded, get_blob: Callable[[BlobHash], bytes] | None = None, *, plain: bool = False) -> Any:
