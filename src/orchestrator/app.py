@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,12 +29,14 @@ from orchestrator.execution.engine import (
 from orchestrator.execution.integration import Subscriber
 from orchestrator.execution.progress import ProgressTrackerProtocol
 from orchestrator.execution.recovery import RecoveryManager
-from orchestrator.journal.codec import Encoded, decode
+from orchestrator.journal.codec import Encoded, decode, pack
 from orchestrator.journal.events import Entry
 from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import entries
+from orchestrator.journal.step_usage import ExecutionUsage, usage_of_execution
 from orchestrator.journal.store import Note, Owner, Query, Store, Summary
-from orchestrator.pipelines.plan import CallSpec, Plan
+from orchestrator.journal.usage import Usages, usage_of_store
+from orchestrator.pipelines.plan import Plan, make_plan
 from orchestrator.runners.handlers import resolve_handler
 from orchestrator.runners.leftovers import end_leftovers
 from orchestrator.runners.local import LocalRunner
@@ -44,6 +47,10 @@ from orchestrator.types import ExecutionId
 
 if TYPE_CHECKING:  # pydantic is loaded when a pipeline is, not for a look at a store
     from orchestrator.pipelines.model import Pipeline
+
+
+#: Plans that an Orchestrator keeps for the next execution of the same pipeline.
+_PLANS_KEPT = 32
 
 
 @dataclass(slots=True)
@@ -90,6 +97,8 @@ class Orchestrator:
         self._on_note: Sequence[NoteSubscriber] = tuple(on_note)
         self._progress, self._recovery = progress, recovery
         self._lent: dict[asyncio.AbstractEventLoop, _Lent] = {}
+        #: By what they were made of, the one that was used last at the end.
+        self._plans: dict[tuple[bytes, Path | None], Plan] = {}
         self._lock = threading.Lock()
         self._owner = this_owner(self.clock)
 
@@ -119,8 +128,17 @@ class Orchestrator:
         from orchestrator.pipelines.model import Pipeline
 
         definition = Pipeline.load(Path(pipeline)) if isinstance(pipeline, str | Path) else pipeline
-        validate(definition)
-        return await self._with_engine(lambda engine: engine.execute(definition, inputs, execution_id))
+        plan = self._planned(definition)
+        return await self._with_engine(lambda engine: engine.execute(plan, inputs, execution_id))
+
+    def _planned(self, pipeline: Pipeline) -> Plan:
+        """The plan of a pipeline: made once, however often the same one is run."""
+        key = (pack(pipeline.canonical()), pipeline.base_dir)
+        plan = self._plans.pop(key, None) or plan_checked(pipeline)
+        self._plans[key] = plan
+        if len(self._plans) > _PLANS_KEPT:
+            del self._plans[next(iter(self._plans))]
+        return plan
 
     def resume(self, execution_id: str) -> ExecutionResult:
         """Go on with an execution that was interrupted or whose process died; gives the result where it completed."""
@@ -201,7 +219,8 @@ class Orchestrator:
 
     def show(self, execution_id: str) -> ExecutionRecord:
         """What is known of one execution. Raises UnknownExecutionError."""
-        return ExecutionRecord.of(ExecutionId(execution_id), self.history(execution_id))
+        require_known(self.store, execution_id)
+        return ExecutionRecord.of(ExecutionId(execution_id), entries(self.store.read(ExecutionId(execution_id))))
 
     def history(self, execution_id: str) -> Sequence[Entry]:
         """The events of one execution, in order. Raises UnknownExecutionError."""
@@ -212,6 +231,15 @@ class Orchestrator:
         """Progress and output lines that were kept, in order. Raises UnknownExecutionError."""
         require_known(self.store, execution_id)
         return self.store.notes(ExecutionId(execution_id), step)
+
+    def usage(self) -> Usages:
+        """How many bytes each execution takes, and the store as a whole."""
+        return usage_of_store(self.store)
+
+    def usage_of(self, execution_id: str) -> ExecutionUsage:
+        """How many bytes one execution takes, by step and by variable. Raises UnknownExecutionError."""
+        require_known(self.store, execution_id)
+        return usage_of_execution(self.store, ExecutionId(execution_id))
 
     def value(self, encoded: Encoded) -> Any:
         """The value of a recorded form, to be shown: an object of a class not imported here comes as its fields."""
@@ -237,11 +265,11 @@ class _RunnerAtNeed:
         self._owner = owner
         self._runner: LocalRunner | None = None
 
-    async def invoke(self, attempt: Attempt) -> Any:
-        """Run the attempt's work and give its value."""
+    def invoke(self, attempt: Attempt) -> Awaitable[Any]:
+        """Run the attempt's work; awaiting it gives its value."""
         if self._runner is None:
             self._runner = LocalRunner(self._owner.token)
-        return await self._runner.invoke(attempt)
+        return self._runner.invoke(attempt)
 
     def interrupt(self) -> None:
         """Ask everything that runs in processes to end."""
@@ -265,13 +293,13 @@ def engine_parts() -> EngineParts:
 
 def _run_to_end(make: Callable[[], Coroutine[Any, Any, ExecutionResult]]) -> ExecutionResult:
     """Run on an event loop of its own. Raises OrchestratorError inside of a running one, as in a notebook."""
-    try:
+    with suppress(RuntimeError):
         asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(make())
-    raise OrchestratorError(
-        "an event loop runs here already (a notebook?); use `await arun(...)` instead of `run(...)`"
-    )
+        raise OrchestratorError(
+            "an event loop runs here already (a notebook?); use `await arun(...)` instead of `run(...)`"
+        )
+    # Not in an `except` block: whatever a handler raises would have that error as its context.
+    return asyncio.run(make())
 
 
 def _end_children(dead: Owner) -> None:
@@ -280,7 +308,7 @@ def _end_children(dead: Owner) -> None:
 
 def _import_handlers(plan: Plan) -> Mapping[str, HandlerNotFoundError]:
     """Import what the steps call, which recorded values may be of; gives which steps' handlers cannot be had."""
-    steps = {step.id: step.spec.target for step in plan.steps.values() if isinstance(step.spec, CallSpec)}
+    steps = {step.id: step.target for step in plan.steps.values() if step.target is not None}
     faults: dict[str, HandlerNotFoundError] = {}
     for target in set(steps.values()):
         try:
@@ -295,8 +323,13 @@ def validate(pipeline: Pipeline) -> None:
 
     Imports the modules of its handlers. Raises PipelineFileError with every fault.
     """
+    plan_checked(pipeline)
+
+
+def plan_checked(pipeline: Pipeline) -> Plan:
+    """The plan of a pipeline that `validate` finds nothing wrong with. Raises as that does."""
     base_dir = str(pipeline.base_dir or "")
-    check_with_handlers(pipeline, lambda target: resolve_handler(target, base_dir))
+    return make_plan(pipeline, check_with_handlers(pipeline, lambda target: resolve_handler(target, base_dir)))
 
 
 def run(

@@ -162,3 +162,28 @@ asyncio.run(main())
     pid = int((tmp_path / "pid").read_text())
     until(lambda: not {pid, *marked(f"ORCHESTRATOR_GUARD={token}".encode())} & process_table().keys())
     assert not descendants({os.getpid()}, process_table()) & {pid}
+
+
+def test_a_command_that_ends_well_leaves_nothing(tmp_path: Path) -> None:
+    """What a handler in the engine's own process has started ends with it, also where that has left its session."""
+    (tmp_path / "tasks.py").write_text(
+        """
+import subprocess
+
+def starts():
+    subprocess.Popen(["sh", "-c", "echo $$ >> pids; exec sleep 600"])
+    subprocess.run(["sh", "-c", "setsid sh -c 'echo $$ >> pids; exec sleep 600' &"])
+    while len(open("pids").read().split()) < 2: pass
+"""
+    )
+    (tmp_path / "pipeline.yaml").write_text("{pipeline: p, steps: [{id: a, call: 'tasks:starts'}]}")
+    (tmp_path / "pids").touch()
+    command = [sys.executable, "-m", "orchestrator", "run", "pipeline.yaml", "--store", "memory:"]
+    done = subprocess.run(command, cwd=tmp_path, timeout=60, capture_output=True, text=True)
+    pids = {int(line) for line in (tmp_path / "pids").read_text().split()}
+    try:
+        assert done.returncode == 0, done.stderr
+        assert len(pids) == 2
+        until(lambda: not pids & process_table().keys())
+    finally:
+        kill(pids)

@@ -41,6 +41,7 @@ CHEAP = (
     "few-files",
     "held-files",
     "torn-file",
+    "torn-log",
     "clock-wrong",
     "clock-jumps",
 )

@@ -78,12 +78,20 @@ def _explain(exc: Exception) -> int:
 
     code = exit_code_of(exc)
     if code is ExitCode.BUG or os.environ.get("ORCHESTRATOR_TRACEBACK"):
-        import traceback
-
-        traceback.print_exception(exc)
+        _print_traceback(exc)
     for line in _message(exc, bug=code is ExitCode.BUG).splitlines():
         _print(line)
     return code
+
+
+def _print_traceback(exc: Exception) -> None:
+    """Where it went wrong, to be sent to us: without what looks like a credential."""
+    import traceback
+
+    from orchestrator.cli.paper import Paper
+    from orchestrator.failure import scrub
+
+    Paper(sys.stderr).lines(scrub("".join(traceback.format_exception(exc))).splitlines())
 
 
 def _print(line: str) -> None:

@@ -61,14 +61,16 @@ def answer(
 
 
 def _value(text: str | None, decision: str) -> Any:
+    from orchestrator.cli.words import shorten
+
     if text is None:
         return None
     if decision != "skip":
         raise click.BadParameter("a value goes with `skip` only", param_hint="--value")
     try:
         return json.loads(text)
-    except ValueError as exc:
-        wrong = f"{text!r} is no JSON ({exc}); a text is written '\"text\"'"
+    except (ValueError, RecursionError) as exc:
+        wrong = f"{shorten(text, 200)!r} is no JSON ({exc}); a text is written '\"text\"'"
         raise click.BadParameter(wrong, param_hint="--value") from None
 
 

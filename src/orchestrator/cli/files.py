@@ -70,7 +70,7 @@ def graph(file: Path, form: str) -> None:
     from orchestrator.pipelines.model import Pipeline
 
     draw = {"text": graph_text, "mermaid": graph_mermaid, "dot": graph_dot}[form]
-    Paper(sys.stdout).line(draw(Pipeline.load(file)).rstrip("\n"))
+    Paper(sys.stdout).lines(draw(Pipeline.load(file)).rstrip("\n").split("\n"))
 
 
 @click.command()

@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "show": ("showing:show", "Show one execution: its steps, what came out, what went wrong."),
         "history": ("history:history", "Show the events of one execution."),
         "logs": ("logs:logs", "Show what the steps of one execution printed and logged."),
+        "du": ("sizes:du", "Show how many bytes each execution takes, or each step of one."),
     },
     "Write": {
         "init": ("init:init", "Write a small pipeline that runs, to start from."),
@@ -53,6 +54,16 @@ Exit codes
 
 class LazyGroup(click.Group):
     """A group whose commands are imported at their first use."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The arguments, which must be text: no journal, and no SQLite file, can have another name in it."""
+        for arg in args:
+            try:
+                arg.encode()
+            except UnicodeEncodeError:
+                shown = ascii(arg).replace("\\udc", "\\x")
+                raise click.UsageError(f"the argument {shown} is not UTF-8; rename what it stands for", ctx) from None
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every name, in the order of the register."""

@@ -90,20 +90,17 @@ def _runs(orchestrator: Orchestrator, execution_id: str) -> bool:
 
 def _print(notes: Iterator[Note], paper: Paper) -> None:
     for note in notes:
-        paper.line(_line(note, paper))
+        paper.lines(_lines(note, paper))
         paper.stream.flush()
 
 
-def _line(note: Note, paper: Paper) -> str:
+def _lines(note: Note, paper: Paper) -> Iterator[str]:
+    """Its lines, each with its place, so that no text can pass for the note of another step."""
     from orchestrator.cli.words import clean, time_of_day
 
     attempt = f" ({note.attempt})" if note.attempt > 1 else ""
     place = paper.dim(f"{time_of_day(note.at)}  {note.step_key}{attempt} |")
-    text = clean(note.text)
-    match note.kind:
-        case "progress":
-            return f"{place} {paper.dim(f'{(note.fraction or 0.0):.0%} {text}')}"
-        case "stderr":
-            return f"{place} {paper.paint(text, 'yellow')}"
-        case _:
-            return f"{place} {text}"
+    colour = {"progress": "bright_black", "stderr": "yellow"}.get(note.kind)
+    text = f"{(note.fraction or 0.0):.0%} {note.text}" if note.kind == "progress" else note.text
+    for line in clean(text).split("\n"):
+        yield f"{place} {paper.paint(line, colour)}"

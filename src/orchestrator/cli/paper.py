@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, TextIO
 import click
 
 from orchestrator.cli.streams import is_terminal, shows_colour, shows_symbols
-from orchestrator.cli.words import plain_data
+from orchestrator.cli.words import json_text, plain_data, printable
 
 #: Where nobody's terminal sets a width, lines are as long as they are; this is for what is shortened anyway.
 _WIDE = 160
@@ -67,10 +66,10 @@ class Paper:
         self.width = shutil.get_terminal_size().columns if self.is_terminal else _WIDE
 
     def line(self, text: str = "") -> None:
-        """One line."""
+        """One line, whatever the text holds: names and values of a store are somebody else's words."""
         if self.symbols is ASCII:
             text = text.replace("…", ASCII.ellipsis)
-        self.stream.write(f"{text.rstrip()}\n")
+        self.stream.write(f"{printable(text, painted=self.colour).rstrip()}\n")
 
     def lines(self, texts: Iterable[str]) -> None:
         """Several lines."""
@@ -94,8 +93,7 @@ class Paper:
 
     def json(self, value: Any) -> None:
         """A value as JSON, one object or list."""
-        json.dump(plain_data(value), self.stream, ensure_ascii=False, indent=2)
-        self.stream.write("\n")
+        self.stream.write(f"{json_text(plain_data(value))}\n")
 
     def joined(self, *parts: str) -> str:
         """Parts of a line with a dot between."""

@@ -71,7 +71,7 @@ class Sentences:
 def heading(board: Board, *, kept: bool) -> list[str]:
     """What runs, under which id, and what there is to know at its start."""
     record = board.record
-    parts = [record.pipeline_id, f"execution {record.execution_id}"]
+    parts = [one_line(record.pipeline_id), f"execution {record.execution_id}"]
     if board.done_before:
         parts.append(f"{board.done_before} of {count(record.steps_total, 'step')} done before")
     return parts if kept else [*parts, "kept in memory only"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from orchestrator.cli.ending import output_lines
@@ -12,7 +11,7 @@ from orchestrator.cli.paper import COLOURS, Paper, visible
 from orchestrator.cli.rows import Row
 from orchestrator.cli.story import step_story, story
 from orchestrator.cli.waiting import how_to_answer, only_waits, waiting_lines
-from orchestrator.cli.words import clean, count, duration, moment, one_line, plain_data
+from orchestrator.cli.words import clean, count, duration, json_text, moment, one_line, plain_data
 from orchestrator.status import UNFINISHED
 
 #: Lines of a traceback, for the execution that it ended and for the step that it belongs to.
@@ -113,4 +112,4 @@ def step_lines(look: Look, key: str, paper: Paper, hints: Hints) -> Iterator[str
     if found is not None:
         value = plain_data(found[0])
         yield ""
-        yield clean(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+        yield from (clean(value) if isinstance(value, str) else json_text(value)).split("\n")

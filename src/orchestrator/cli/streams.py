@@ -150,9 +150,11 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        from orchestrator.cli.words import one_line
+
         try:
             for line in self.stray_lines(to_the_end=True):  # where the view did not come to it
-                self.show.write(f"{line}\n")
+                self.show.write(f"{one_line(line)}\n")
             self._flush()
         finally:
             self._undo.close()

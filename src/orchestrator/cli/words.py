@@ -11,14 +11,31 @@ from pathlib import PurePath
 from typing import Any
 
 #: Escape sequences, then whatever else would move a cursor or turn the direction of writing.
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]"
-)
+_SEQUENCE = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
+_CONTROL = re.compile(rf"{_SEQUENCE}|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+#: The colours that `Paper` paints with, or what may not stand in a line beside them.
+_UNPAINTED = re.compile(rf"(\x1b\[(?:[01]|3[0-7]|9[0-7])m)|{_SEQUENCE}|[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+#: What JSON may hold as it is, and a terminal would obey.
+_OBEYED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+#: An integer of more bits has no decimal form in Python (`sys.get_int_max_str_digits`).
+_DECIMAL_BITS = 14_000
 
 
 def clean(text: str) -> str:
     """The text without escape sequences and control characters; tabs are spaces, ends of lines stay."""
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\t", "    "))
+
+
+def printable(line: str, *, painted: bool) -> str:
+    """A line that does nothing in a terminal but stand there; `painted` keeps our own colours."""
+    keep = r"\1" if painted else ""
+    return _UNPAINTED.sub(keep, line.replace("\t", "    ").replace("\n", " "))
+
+
+def json_text(data: Any) -> str:
+    """Plain data as JSON that a terminal can show as well: what that would obey is written as `\\u009b`."""
+    text = json.dumps(data, ensure_ascii=False, indent=2)
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: str) -> str:
@@ -35,6 +52,15 @@ def shorten(text: str, width: int) -> str:
 def count(number: int, thing: str) -> str:
     """`1 step`, `2 steps`, `10,000 items`."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def size(number: int) -> str:
+    """Bytes in the units of disks: `812 B`, `1.2 kB`, `64 MB`, `1.5 GB`."""
+    amount, units = float(number), iter(("B", "kB", "MB", "GB"))
+    unit = next(units)
+    while amount >= 999.5 and (larger := next(units, None)) is not None:
+        amount, unit = amount / 1000, larger
+    return f"{amount:.1f} {unit}" if unit != "B" and amount < 9.95 else f"{amount:,.0f} {unit}"
 
 
 def duration(seconds: float) -> str:
@@ -81,6 +107,8 @@ def iso(at: float | None) -> str | None:
 def plain_data(value: Any) -> Any:
     """The value with what JSON has no form for as text (dates, paths, bytes, decimals, NaN) and sets as lists."""
     match value:
+        case int() if value.bit_length() > _DECIMAL_BITS:
+            return hex(value)
         case None | bool() | int() | str():
             return value
         case float():
@@ -103,9 +131,9 @@ def plain_data(value: Any) -> Any:
 
 def _of_another_kind(value: Any) -> Any:
     for form in ("model_dump", "_asdict", "tolist", "to_dict"):
-        method = getattr(value, form, None)
+        method = getattr(type(value), form, None)  # of the class: what a recorded object calls so is data
         if callable(method):
-            return plain_data(method())
+            return plain_data(method(value))
     fields = getattr(value, "__dataclass_fields__", None)
     return {name: plain_data(getattr(value, name)) for name in fields} if fields else str(value)
 

@@ -33,6 +33,12 @@ _SECRET = re.compile(
     r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*)",
     re.IGNORECASE,
 )
+#: One of these stands in whatever `_SECRET` finds. Most texts have none, and to see that takes a tenth of the time.
+_SIGNS = (
+    *("pass", "secret", "token", "credential", "key", "pwd", "authorization", "cookie", "://", "bearer"),
+    *("sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    *("xox", "akia", "asia", "eyj"),
+)
 
 #: How deep and how much of a value is kept.
 _DEPTH, _ITEMS = 8, 1000
@@ -40,6 +46,10 @@ _DEPTH, _ITEMS = 8, 1000
 
 def scrub(text: str) -> str:
     """The text with what looks like a credential replaced by `***`."""
+    if text.isascii():  # elsewhere there are other letters that a search without case takes for these
+        lower = text.lower()
+        if not any(sign in lower for sign in _SIGNS):
+            return text
     return _SECRET.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + "***", text)
 
 

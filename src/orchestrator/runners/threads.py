@@ -30,15 +30,16 @@ from orchestrator.runners.supervise import Outcome, Reins
 class _Job:
     """One call on its way through the pool. `settle` is called on the loop when it has ended."""
 
-    __slots__ = ("_error", "_value", "context", "function", "gone", "loop", "settle", "thread")
+    __slots__ = ("_error", "_gone", "_settle", "_value", "context", "ended", "function", "loop", "thread")
 
     def __init__(
         self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop, settle: Callable[[_Job], None]
     ) -> None:
-        self.function, self.loop, self.settle = function, loop, settle
+        self.function, self.loop, self._settle = function, loop, settle
         self.context = contextvars.copy_context()
-        #: Done when it has ended; None where nobody waits for that.
-        self.gone: asyncio.Future[None] | None = None
+        #: Whether the loop knows that it has ended.
+        self.ended = False
+        self._gone: asyncio.Future[None] | None = None
         self.thread: threading.Thread | None = None
         self._value: Any = None
         self._error: BaseException | None = None
@@ -56,9 +57,18 @@ class _Job:
 
     def reins(self, patience_seconds: float) -> Reins:
         """How to end it: a thread can only be waited for."""
-        if self.gone is None:
-            self.gone = self.loop.create_future()
-        return Reins(self.gone, _nothing, None, patience_seconds, self._where)
+        if self._gone is None:
+            self._gone = self.loop.create_future()
+            if self.ended:
+                self._gone.set_result(None)
+        return Reins(self._gone, _nothing, None, patience_seconds, self._where)
+
+    def end(self) -> None:
+        """On the loop: the call has ended."""
+        self.ended = True
+        if self._gone is not None:
+            self._gone.set_result(None)
+        self._settle(self)
 
     def _where(self) -> str:
         return f"thread {self.thread.name}" if self.thread else "a thread"
@@ -171,9 +181,7 @@ class ThreadPool:
     def _ended(self, job: _Job) -> None:
         """On the loop: the call has ended."""
         self._unfinished.discard(job)
-        if job.gone is not None:
-            job.gone.set_result(None)
-        job.settle(job)
+        job.end()
 
 
 def _work(jobs: SimpleQueue[_Job | None], ended: Callable[[_Job], None]) -> None:

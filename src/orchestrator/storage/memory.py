@@ -15,6 +15,7 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import OwnedElsewhereError, StoreError
 from orchestrator.journal.codec import pack, unpack
 from orchestrator.journal.store import Append, Batch, Commit, Lease, Message, Note, OnDone, Owner, Query, Summary
+from orchestrator.journal.store_usage import ExecutionBytes, StoreUsage
 from orchestrator.storage.group_commit import GroupCommit
 from orchestrator.storage.note_buffer import AttemptNotes, kept_form, with_gaps
 from orchestrator.storage.owners import is_gone
@@ -130,6 +131,24 @@ class MemoryStore:
             found = [e for e in reversed(self._executions.values()) if _matches(e.summary, query)]
             found.sort(key=lambda e: e.summary.created_at, reverse=True)
             return [self._shown(execution) for execution in found[: query.limit]]
+
+    def usage(self) -> StoreUsage:
+        """How many bytes it holds, and for whom."""
+        with self._lock:
+            executions = {id: self._bytes_of(id, execution) for id, execution in self._executions.items()}
+            return StoreUsage(executions, sum(map(len, self._blobs.values())))
+
+    def _bytes_of(self, execution_id: ExecutionId, execution: _Execution) -> ExecutionBytes:
+        attempts = self._notes.get(execution_id, {}).values()
+        return ExecutionBytes(
+            len(execution.batches),
+            sum(len(batch.body) for batch in execution.batches),
+            sum(len(n.text.encode()) + len(n.step_key.encode()) for kept in attempts for n, _ in kept.rows()),
+        )
+
+    def blob_bytes(self, blobs: Sequence[BlobHash]) -> Mapping[BlobHash, int]:
+        """How many bytes each of these takes."""
+        return {blob: len(self._blobs[blob]) for blob in blobs if blob in self._blobs}
 
     def _shown(self, execution: _Execution) -> Summary:
         if execution.owner is None:

@@ -21,7 +21,8 @@ from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import SchemaError, StoreError, UnknownExecutionError
 from orchestrator.journal.codec import pack, unpack
 from orchestrator.journal.store import Append, Batch, Commit, Lease, Message, Note, OnDone, Owner, Query, Summary
-from orchestrator.storage import sqlite_leases
+from orchestrator.journal.store_usage import StoreUsage
+from orchestrator.storage import sqlite_leases, sqlite_usage
 from orchestrator.storage.group_commit import GroupCommit
 from orchestrator.storage.note_buffer import NoteBuffer, with_gaps
 from orchestrator.storage.queries import load_queries
@@ -30,6 +31,7 @@ from orchestrator.storage.sqlite_blobs import batches, joined, write_parts
 from orchestrator.storage.sqlite_errors import explained
 from orchestrator.storage.sqlite_file import open_writer, sync_log
 from orchestrator.storage.sqlite_listing import statement_for, summaries
+from orchestrator.storage.sqlite_mark import Mark
 from orchestrator.storage.sqlite_notes import notes_of, write_notes
 from orchestrator.storage.sqlite_performer import Performer
 from orchestrator.storage.sqlite_readers import Readers
@@ -46,7 +48,10 @@ PAGE_APPENDS = 200
 
 
 class SqliteStore:
-    """A store in an SQLite file. `synced=False` lets commits return before they are on the disk (see `sync`)."""
+    """A store in an SQLite file. `synced=False` lets commits return before they are on the disk (see `sync`).
+
+    `vfs` names a layer between SQLite and its files that is registered with it (None: its default).
+    """
 
     survives_process = True
 
@@ -58,19 +63,36 @@ class SqliteStore:
         synced: bool = True,
         busy_seconds: float = BUSY_SECONDS,
         schema: Schema | None = None,
+        vfs: str | None = None,
     ) -> None:
         self.location = str(path)
         self._path = Path(path).absolute()
         self._clock = clock or SystemClock()
         self._busy_seconds = busy_seconds
         self._sql = load_queries()
-        connection = open_writer(self._path, schema or load_schema(), busy_seconds)
+        self._mark = Mark(self._path)
+        connection = open_writer(self._path, schema or load_schema(), busy_seconds, vfs)
+        noted = self._mark.read()
         self._writer = Writer(connection, self._sql, self._clock, synced=synced, busy_seconds=busy_seconds)
-        self._readers = Readers(self._path, busy_seconds)
+        self._readers = Readers(self._path, busy_seconds, vfs)
         self._notes = NoteBuffer(self._clock)
-        self._performer = Performer(self._writer, self._notes, self._clock, self._explained)
+        self._performer = Performer(
+            self._writer, self._notes, self._clock, self._explained, self._mark if synced else None
+        )
         self._group = GroupCommit(self._performer.perform, self._notes.due)
         self._closed = False
+        if noted:
+            self._require_all(noted)
+
+    def _require_all(self, noted: int) -> None:
+        """Close, and raise SchemaError, where commits are missing that were on the disk."""
+        try:
+            with self._readers.one() as connection:
+                newest = connection.execute(self._sql["newest"]).get
+            self._mark.check(noted, newest or 0)
+        except BaseException:
+            self.close()
+            raise
 
     # -- commits ---------------------------------------------------------------------------------------------------
 
@@ -118,7 +140,8 @@ class SqliteStore:
         state = self._rows("blob_state", {"hash": blob})
         if not state or not state[0][1]:
             raise missing_blob(blob)
-        return joined(blob, self._rows("blob_parts", {"id": state[0][0]}))
+        with self._readers.one() as connection:
+            return joined(blob, connection.execute(self._sql["blob_parts"], {"id": state[0][0]}))
 
     def has_blobs(self, blobs: Sequence[BlobHash]) -> set[BlobHash]:
         """Which of these the store holds, whole."""
@@ -140,9 +163,14 @@ class SqliteStore:
 
     def _pages(self, execution_id: ExecutionId, number: int, last: int, after: int) -> Iterator[Batch]:
         bindings = {"execution": number, "last": last, "limit": PAGE_APPENDS}
+        begun, newest = after, 0
         while after < last:
             page_begins_after = after
             for sequence, position, count, body in self._rows("journal_page", {**bindings, "after": after}):
+                numbers = type(position) is int and type(count) is int
+                if not numbers or sequence <= newest or not (position <= begun or position == after + 1):
+                    raise SchemaError(f"{self.location} is damaged: {execution_id} has no event {after + 1} of {last}")
+                newest = sequence
                 if position + count - 1 > after:
                     yield Batch(sequence, execution_id, position, count, body)
                     after = position + count - 1
@@ -155,7 +183,21 @@ class SqliteStore:
 
     def find(self, query: Query) -> list[Summary]:
         """The summaries that match, newest first."""
-        return list(summaries(self._rows(*statement_for(query)), self._clock.time()))
+        try:
+            return list(summaries(self._rows(*statement_for(query)), self._clock.time()))
+        except (ValueError, TypeError) as exc:  # a status that there is not, a text where a number belongs
+            raise SchemaError(f"{self.location} is damaged ({exc}); put back a copy of it") from exc
+
+    def usage(self) -> StoreUsage:
+        """How many bytes it holds, and for whom."""
+        self._write_notes()
+        with self._readers.one() as connection:
+            return sqlite_usage.usage(connection, self._sql, self._path)
+
+    def blob_bytes(self, blobs: Sequence[BlobHash]) -> Mapping[BlobHash, int]:
+        """How many bytes each of these takes."""
+        with self._readers.one() as connection:
+            return sqlite_usage.blob_bytes(connection, self._sql, blobs)
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
@@ -236,3 +278,4 @@ class SqliteStore:
             self._readers.close()  # first: the last to close copies the log back, and a reader cannot
             with self._group.writing():
                 self._writer.close()
+                self._mark.close()

@@ -10,7 +10,9 @@ Memory-mapped reading stays off: a disk error under it is a SIGBUS, which no han
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from itertools import takewhile
 from pathlib import Path
@@ -19,6 +21,7 @@ import apsw
 
 from orchestrator.errors import StoreError
 from orchestrator.storage.sqlite_errors import explained
+from orchestrator.storage.sqlite_mark import mark_path
 from orchestrator.storage.sqlite_schema import Schema, bring_up_to_date, version_of
 
 #: Bytes at which the log is cut back to after it was copied; what stays is written over without growing the file.
@@ -28,11 +31,14 @@ _INCREMENTAL = 2
 _PAUSE_SECONDS = 0.01
 
 
-def open_writer(path: Path, schema: Schema, busy_seconds: float) -> apsw.Connection:
-    """A connection for writing; the file, its folder and its tables are made where they are missing."""
+def open_writer(path: Path, schema: Schema, busy_seconds: float, vfs: str | None = None) -> apsw.Connection:
+    """A connection for writing; the file, its folder and its tables are made where they are missing.
+
+    `vfs` names a file layer that SQLite knows (None: its default), such as one that counts syncs.
+    """
     try:
         _make_folder(path)
-        connection = _connect(path)
+        connection = _connect(path, vfs)
     except OSError as exc:
         raise StoreError(f"{path} cannot be made: {exc.strerror}; choose another place with `--store`") from exc
     except apsw.Error as exc:
@@ -48,12 +54,13 @@ def open_writer(path: Path, schema: Schema, busy_seconds: float) -> apsw.Connect
     return connection
 
 
-def open_reader(path: Path, busy_seconds: float) -> apsw.Connection:
+def open_reader(path: Path, busy_seconds: float, vfs: str | None = None) -> apsw.Connection:
     """A connection that cannot write."""
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         connection.set_busy_timeout(int(busy_seconds * 1000))
         connection.pragma("cache_size", -4096)
+        connection.pragma("trusted_schema", 0)
     except apsw.Error as exc:
         raise explained(exc, path, busy_seconds) from exc
     return connection
@@ -76,18 +83,33 @@ def _make_folder(path: Path) -> None:
         _sync(folder.parent, os.O_RDONLY)
 
 
-def _connect(path: Path) -> apsw.Connection:
-    """Open the file, and make it for this user alone where it is new.
-
-    It is SQLite that makes it: had we opened it, our closing it would drop the locks of a store that another thread
-    has just opened on it. What SQLite makes beside it later gets the same rights.
-    """
+def _connect(path: Path, vfs: str | None) -> apsw.Connection:
+    """Open the file, which is made where it is missing. What SQLite makes beside it later gets the same rights."""
     is_new = not path.exists()
-    connection = apsw.Connection(str(path))
+    if is_new:
+        with contextlib.suppress(OSError):
+            mark_path(path).unlink()  # of one that was deleted
+        _make_private(path)
+    connection = apsw.Connection(str(path), vfs=vfs)
     if is_new:
         path.chmod(0o600)
         _sync(path.parent, os.O_RDONLY)
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """An empty file for this user alone, from its first moment on: who has opened a file keeps it.
+
+    It is made under another name: were it opened under its own, our closing it would drop the locks of a store that
+    another thread has just opened on it. Where that is not possible, SQLite makes the file, or says why it cannot.
+    """
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
+    with contextlib.suppress(OSError):
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            os.link(draft, path)
+        finally:
+            draft.unlink()
 
 
 def _sync(path: Path, flags: int) -> None:

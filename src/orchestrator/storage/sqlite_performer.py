@@ -16,6 +16,7 @@ from orchestrator.errors import StoreError
 from orchestrator.journal.store import Append
 from orchestrator.storage.note_buffer import NoteBuffer
 from orchestrator.storage.sqlite_append import write_group
+from orchestrator.storage.sqlite_mark import Mark
 from orchestrator.storage.sqlite_notes import write_notes
 from orchestrator.storage.sqlite_writer import Writer
 
@@ -24,12 +25,21 @@ _UNWRITABLE = (ValueError, TypeError, OverflowError, apsw.TooBigError, apsw.Cons
 
 
 class Performer:
-    """Performs groups for a store's queue, under its writer lock; notes that wait ride along."""
+    """Performs groups for a store's queue, under its writer lock; notes that wait ride along.
+
+    `mark` is told how far the store has come; None for a store whose commits are not on the disk when they return.
+    """
 
     def __init__(
-        self, writer: Writer, notes: NoteBuffer, clock: Clock, explained: Callable[[apsw.Error], StoreError]
+        self,
+        writer: Writer,
+        notes: NoteBuffer,
+        clock: Clock,
+        explained: Callable[[apsw.Error], StoreError],
+        mark: Mark | None = None,
     ) -> None:
         self._writer, self._notes, self._clock, self._explained = writer, notes, clock, explained
+        self._mark = mark
         #: Transactions that carried appends.
         self.transactions = 0
 
@@ -50,6 +60,7 @@ class Performer:
         writer.begin(patient=patient, relaxed=not appends)
         try:
             outcomes = write_group(writer, appends, self._clock.time())
+            newest = writer.last_number if appends else 0
             if self._notes:
                 write_notes(writer, self._notes.take())
             writer.commit()
@@ -57,6 +68,8 @@ class Performer:
             writer.roll_back()
             raise
         self.transactions += bool(appends)
+        if self._mark is not None and newest and None in outcomes:
+            self._mark.put(newest)
         return outcomes
 
     def _alone(self, append: Append) -> StoreError | None:

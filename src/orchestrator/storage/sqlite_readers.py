@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from orchestrator.errors import StoreError
+from orchestrator.errors import SchemaError, StoreError
 from orchestrator.storage.sqlite_errors import explained
 from orchestrator.storage.sqlite_file import open_reader
 
@@ -24,8 +24,8 @@ READERS = 4
 class Readers:
     """The reading connections of one store. Thread-safe."""
 
-    def __init__(self, path: Path, busy_seconds: float) -> None:
-        self._path, self._busy_seconds = path, busy_seconds
+    def __init__(self, path: Path, busy_seconds: float, vfs: str | None = None) -> None:
+        self._path, self._busy_seconds, self._vfs = path, busy_seconds, vfs
         self._places = threading.BoundedSemaphore(READERS)
         self._idle: list[apsw.Connection] = []
         self._closed = False
@@ -39,6 +39,8 @@ class Readers:
                 yield connection
             except apsw.Error as exc:
                 raise explained(exc, self._path, self._busy_seconds) from exc
+            except UnicodeDecodeError as exc:  # SQLite checks no text
+                raise SchemaError(f"{self._path} is damaged ({exc}); put back a copy of it") from exc
             finally:
                 self._give_back(connection)
 
@@ -48,7 +50,7 @@ class Readers:
         try:
             return self._idle.pop()
         except IndexError:
-            return open_reader(self._path, self._busy_seconds)
+            return open_reader(self._path, self._busy_seconds, self._vfs)
 
     def _give_back(self, connection: apsw.Connection) -> None:
         self._idle.append(connection)

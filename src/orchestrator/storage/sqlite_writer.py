@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import apsw
@@ -60,6 +60,11 @@ class Writer:
         """A named statement for each of these rows."""
         self._connection.executemany(self._sql[query], rows)
 
+    @property
+    def last_number(self) -> int:
+        """The number of the row that was added last, of whatever table."""
+        return self._connection.last_insert_rowid()
+
     # -- transactions ----------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -106,7 +111,8 @@ class Writer:
 
     def checkpoint(self) -> None:
         """Copy back into the file what the log holds, as far as no reader still needs it there."""
-        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        with suppress(apsw.BusyError):  # another process does just that
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def close(self) -> None:
         """Close the connection; the last one of all processes copies the log back and removes it."""

@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,19 +37,14 @@ from orchestrator.journal.store import Query
 from orchestrator.pipelines.model import Pipeline
 from orchestrator.status import StepStatus
 from orchestrator.storage import open_store
+from orchestrator.testing.harm import Broken, Harm
 from orchestrator.testing.kill_child import EXECUTION_ID
-from orchestrator.testing.kill_handlers import FOLDER
+from orchestrator.testing.left_running import FOLDER, require_none_left
 from orchestrator.testing.marks import AIM, Phase, mark, marked
 from orchestrator.types import ExecutionId
 
 #: The phases that a run of the harness has to hit.
 AIMS = (Phase.RECOVERY, Phase.BEFORE_HANDLER, Phase.IN_HANDLER, Phase.AFTER_HANDLER, Phase.IN_COMMIT)
-#: A child of a killed engine has this long to be gone, in seconds.
-CHILD_GRACE_SECONDS = 5.0
-
-
-class Broken(AssertionError):
-    """A promise was broken; the folder of the run is kept."""
 
 
 @dataclass(slots=True)
@@ -75,7 +70,7 @@ def make_pipeline(chance: random.Random) -> dict[str, Any]:
     count, seconds = chance.randint(3, 8), chance.choice([0.0, 0.002, 0.02])
     body = {"value": "${item}", "seconds": seconds, "flaky": "${item % 3 == 0}"}
     retry = {"max_attempts": 3, "initial_delay": 0.005, "on": ["network"]}
-    shell = "echo start; sleep 300 & printf '%s\\n' line-${n}; printf '%s 1\\n' shells[${n}] >> witness"
+    shell = "echo start; sleep 300 & printf '%s\\n' line-${n}; printf '%s 1 0\\n' shells[${n}] >> witness"
     return {
         "pipeline": "victim",
         "steps": [
@@ -145,7 +140,8 @@ class Victim:
             return None
         if code != -signal.SIGKILL:
             raise Broken(
-                f"{self.folder}: the process ended with {code}: {(self.folder / 'stderr').read_text()[-3000:]}"
+                Harm.LOST,
+                f"{self.folder}: the process ended with {code}: {(self.folder / 'stderr').read_text()[-3000:]}",
             )
         return marked(self.folder)
 
@@ -172,7 +168,7 @@ class Victim:
 
     def check_after_kill(self) -> None:
         """Raise Broken where a promise is broken that holds at every moment."""
-        self.check_children()
+        require_none_left(self.folder)
         self.check_database()
         self.check_witness()
         if self.exists():
@@ -196,18 +192,10 @@ class Victim:
         """No step that had succeeded when the process was last killed has run since."""
         witness = self.folder / "witness"
         lines = witness.read_text().splitlines() if witness.exists() else []
-        again = [line for line in lines[self.witnessed :] if line in self.succeeded]
+        again = [line for line in lines[self.witnessed :] if line.rpartition(" ")[0] in self.succeeded]
         if again:
-            raise Broken(f"{self.folder}: ran again after its success was recorded: {again}")
+            raise Broken(Harm.TWICE, f"{self.folder}: ran again after its success was recorded: {again}")
         self.witnessed = len(lines)
-
-    def check_children(self) -> None:
-        """Nothing that carries this run's mark in its environment is alive."""
-        deadline = time.monotonic() + CHILD_GRACE_SECONDS
-        while left := list(_marked_processes(self.folder)):
-            if time.monotonic() > deadline:
-                raise Broken(f"{self.folder}: children of a killed engine live on: {left}")
-            time.sleep(0.01)
 
     def check_database(self) -> None:
         """The file is sound."""
@@ -222,18 +210,7 @@ class Victim:
         finally:
             connection.close()
         if found != [("ok",)]:
-            raise Broken(f"{self.folder}: {found}")
-
-
-def _marked_processes(folder: Path) -> Iterator[str]:
-    needle = f"{FOLDER}={folder}\0".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if needle in (entry / "environ").read_bytes() + b"\0":
-                    yield f"{entry.name} {(entry / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}"
-            except OSError:  # it has gone
-                continue
+            raise Broken(Harm.LOST, f"{self.folder}: {found}")
 
 
 def torture(cuts: int, seed: int, keep: Path, *, say: Any = lambda _line: None) -> Tally:
@@ -244,7 +221,7 @@ def torture(cuts: int, seed: int, keep: Path, *, say: Any = lambda _line: None) 
         model = make_pipeline(chance)
         reference = Victim(keep / f"{tally.executions}-unbroken", model)
         if reference.live(None, chance) is not None:
-            raise Broken(f"{reference.folder}: the unbroken run was killed by somebody else")
+            raise Broken(Harm.LOST, f"{reference.folder}: the unbroken run was killed by somebody else")
         victim = Victim(keep / f"{tally.executions}-killed", model)
         for turn in range(6):
             # Each execution is killed up to five times, then left to end.
@@ -255,12 +232,12 @@ def torture(cuts: int, seed: int, keep: Path, *, say: Any = lambda _line: None) 
                 break
             tally.kills[phase] += 1
             victim.check_after_kill()
-        victim.check_children()
+        require_none_left(victim.folder)
         victim.check_witness()
         victim.check_database()
         want, got = ((v.folder / "outputs.json").read_text() for v in (reference, victim))
         if want != got:
-            raise Broken(f"{victim.folder}: the outputs differ: {want} unbroken, {got} after kills")
+            raise Broken(Harm.LOST, f"{victim.folder}: the outputs differ: {want} unbroken, {got} after kills")
         say(str(tally))
         shutil.rmtree(reference.folder)
         shutil.rmtree(victim.folder)

@@ -16,7 +16,7 @@ from orchestrator.journal.events import Entry
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Owner
 from orchestrator.pipelines.model import Pipeline
 from orchestrator.storage import open_store
-from orchestrator.testing.kill_handlers import FOLDER
+from orchestrator.testing.left_running import FOLDER
 from orchestrator.testing.marks import Phase, linger, mark
 from orchestrator.types import ExecutionId
 

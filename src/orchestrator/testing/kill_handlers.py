@@ -1,7 +1,7 @@
 """What the pipelines of the kill harness do: handlers that leave a witness outside of the journal.
 
-Each appends a line `key generation` to a file when it starts, so that "nothing that was recorded runs again" is seen in
-what really ran, and marks the phase of the process in a shared byte, which outlives a SIGKILL.
+Each appends a line `key generation pid` to a file when it starts, so that "nothing that was recorded runs again" is
+seen in what really ran, and marks the phase of the process in a shared byte, which outlives a SIGKILL.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.execution.progress import current_attempt, progress
+from orchestrator.testing.left_running import FOLDER
 from orchestrator.testing.marks import Phase, mark
-
-#: The folder of the run: holds `witness` and `phase`.
-FOLDER = "ORCHESTRATOR_KILL_FOLDER"
 
 
 class Flaky(ConnectionError):
     """What a handler raises on its first attempt, to be retried."""
 
 
-def _enter() -> int:
+def enter() -> int:
+    """Leave the witness; gives the number of the attempt."""
     info = current_attempt()
     assert info is not None
     folder = Path(os.environ[FOLDER])
     mark(folder, Phase.IN_HANDLER)
     with (folder / "witness").open("a") as file:
-        file.write(f"{info.step_key} {info.generation}\n")
+        file.write(f"{info.step_key} {info.generation} {os.getpid()}\n")
     return info.attempt
 
 
 def plain(value: int, seconds: float, flaky: bool = False) -> dict[str, Any]:
     """A handler in a thread or a worker process."""
-    attempt = _enter()
+    attempt = enter()
     time.sleep(seconds)
     if flaky and attempt == 1:
         raise Flaky("first attempt")
@@ -45,7 +44,7 @@ def plain(value: int, seconds: float, flaky: bool = False) -> dict[str, Any]:
 
 async def waiting(value: int, seconds: float, flaky: bool = False) -> dict[str, Any]:
     """A handler on the loop."""
-    attempt = _enter()
+    attempt = enter()
     await asyncio.sleep(seconds)
     if flaky and attempt == 1:
         raise Flaky("first attempt")
@@ -54,12 +53,12 @@ async def waiting(value: int, seconds: float, flaky: bool = False) -> dict[str, 
 
 def gather(parts: list[dict[str, Any] | None], lines: list[dict[str, Any]]) -> dict[str, Any]:
     """The join: a sum over what the loops gave."""
-    _enter()
+    enter()
     shells = sorted(line["stdout"].strip() for line in lines)
     return {"total": sum(part["value"] for part in parts if part), "shells": shells, "blob": "x" * 100_000}
 
 
 def check_size(value: dict[str, Any]) -> int:
     """A step that takes a large value through a blob."""
-    _enter()
+    enter()
     return len(value["blob"])

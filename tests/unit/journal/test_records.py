@@ -87,6 +87,19 @@ def test_a_newer_format_is_refused() -> None:
         decode_body(b"\x00" + ormsgpack.packb([99, []]))
 
 
+@pytest.mark.parametrize("reason", ["x", "long " * 1000])
+def test_no_byte_of_a_body_can_change_unnoticed(reason: str) -> None:
+    body = encode_body([(1.0, ev.ExecutionPaused(reason))])
+    for place in range(len(body)):
+        with pytest.raises(DecodeError):
+            decode_body(body[:place] + bytes([body[place] ^ 4]) + body[place + 1 :])
+
+
+def test_bodies_of_old_had_no_checksum() -> None:
+    plain = ormsgpack.packb([1, [[1.0, "paused", "x"]]])
+    assert decode_body(b"\x00" + plain) == [(1.0, ev.ExecutionPaused("x"))]
+
+
 def test_a_batch_with_a_wrong_count_is_damaged() -> None:
     body = encode_body([(1.0, ev.ExecutionPaused("x"))])
     with pytest.raises(DecodeError, match="wrong count"):

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import HandlerExitError, HandlerStillRunningError, IllegalMoveError, StepTimeoutError
-from orchestrator.testing.runner_contract import leaving_nothing, until
+from orchestrator.runners.supervise import Outcome
+from orchestrator.runners.threads import _Job
+from orchestrator.testing.runner_contract import leaving_nothing, make_attempt, until
 
 from .conftest import Bench
 
@@ -263,3 +265,17 @@ async def test_what_a_plain_function_gave_to_be_awaited_is_ended_like_any_other(
     with pytest.raises(StepTimeoutError):
         await bench.call("f", timeout=0.05)
     assert await bench.call("count") == 2
+
+
+async def test_a_call_that_ends_in_the_moment_of_its_cancellation_is_not_taken_for_stuck() -> None:
+    loop = asyncio.get_running_loop()
+    job = _Job(int, loop, lambda job: outcome.settle(*job.take()))
+    attempt = make_attempt(None, Path())  # type: ignore[arg-type]  # nobody looks at its work
+    outcome = Outcome(attempt, lambda: job.reins(30.0), loop)
+    outcome.begin()
+    job.perform()
+    outcome.cancel()
+    job.end()
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await asyncio.wait_for(outcome, 10)
+    assert raised.value.__cause__ is None

@@ -59,3 +59,7 @@ LIMIT :limit;
 -- name: recent_ids
 -- Ids to compare a mistyped one with.
 SELECT execution_id FROM execution ORDER BY created_at DESC, id DESC LIMIT 200;
+
+-- name: newest
+-- The newest row of the journal.
+SELECT max(sequence) FROM journal;

@@ -21,11 +21,14 @@ from orchestrator.testing.store_contract.leases import LeaseClauses
 from orchestrator.testing.store_contract.listing import ListingClauses
 from orchestrator.testing.store_contract.notes import NoteClauses
 from orchestrator.testing.store_contract.queue import QueueClauses
+from orchestrator.testing.store_contract.usage import UsageClauses
 
 __all__ = ["Given", "LastingStoreContract", "StoreContract"]
 
 
-class StoreContract(JournalClauses, QueueClauses, LeaseClauses, ListingClauses, BlobClauses, InboxClauses, NoteClauses):
+class StoreContract(
+    JournalClauses, QueueClauses, LeaseClauses, ListingClauses, BlobClauses, InboxClauses, NoteClauses, UsageClauses
+):
     """What every store owes."""
 
 
