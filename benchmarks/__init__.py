@@ -1,5 +1,5 @@
-"""Measurements: each case in a process of its own, next to what the disk itself allows at that moment.
+"""Measurements: Orchestrator beside its durable peers and the limit of the disk, and its rooms on their own.
 
-python -m benchmarks            all cases, five times in turn, into benchmarks/RESULTS.md
-python -m benchmarks --quick    once, smaller, printed only
+python -m benchmarks [--quick]          the workloads, into benchmarks/RESULTS.md and charts/
+python -m benchmarks.rooms [--quick]    variables, templates, contexts, events, checkpoints, into benchmarks/ROOMS.md
 """

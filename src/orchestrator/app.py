@@ -25,6 +25,7 @@ from orchestrator.execution.engine import (
     StateGraphEngine,
     post_answer,
     require_known,
+    without_collection,
 )
 from orchestrator.execution.integration import Subscriber
 from orchestrator.execution.progress import ProgressTrackerProtocol
@@ -329,7 +330,8 @@ def validate(pipeline: Pipeline) -> None:
 def plan_checked(pipeline: Pipeline) -> Plan:
     """The plan of a pipeline that `validate` finds nothing wrong with. Raises as that does."""
     base_dir = str(pipeline.base_dir or "")
-    return make_plan(pipeline, check_with_handlers(pipeline, lambda target: resolve_handler(target, base_dir)))
+    with without_collection():
+        return make_plan(pipeline, check_with_handlers(pipeline, lambda target: resolve_handler(target, base_dir)))
 
 
 def run(

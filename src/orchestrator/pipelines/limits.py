@@ -20,6 +20,9 @@ MAX_LENGTH = 10_000_000
 #: Size of an integer that `*` or `**` may make: about 3,000 digits.
 MAX_BITS = 10_000
 
+#: The encodings that a template can read and write.
+ENCODINGS = ("utf-8", "utf-16", "utf-32", "ascii", "latin-1")
+
 _SPENT = "(spent)"
 _SEQUENCES = (str, bytes, list, tuple)
 
@@ -102,6 +105,8 @@ def _replace(value: Any, old: Any, new: Any, *_: Any) -> int:
 
 
 def _indent(value: str, width: int | str = 4, *_: Any, **__: Any) -> int:
+    if not isinstance(value, str):  # Jinja2's own would append to a list
+        raise SecurityError("indent is for text")
     return len(value) + (value.count("\n") + 1) * (width if isinstance(width, int) else len(width))
 
 
@@ -136,6 +141,12 @@ def format_growth(value: Any, *args: Any, **kwargs: Any) -> int:
     return len(text) + text.count("%") * widest
 
 
+def _coded(value: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> int:
+    if str(encoding).lower().replace("_", "-") not in ENCODINGS:  # reading punycode takes the square of the length
+        raise SecurityError(f"{encoding!r} is none of the encodings {', '.join(ENCODINGS)}")
+    return len(value) * (4 if errors == "strict" else 80)  # `namereplace` writes a character's name
+
+
 def _join(separator: str, items: Any) -> int:
     return sum(len(separator) + (len(item) if isinstance(item, str) else 0) for item in items)
 
@@ -155,6 +166,8 @@ _FILTERS: dict[str, Callable[..., int]] = {
 #: Method -> its growth, from the object it is called on and the arguments.
 METHODS: dict[str, Callable[..., int]] = {
     "center": _width,
+    "decode": _coded,
+    "encode": _coded,
     "join": _join,
     "ljust": _width,
     "replace": _replace,

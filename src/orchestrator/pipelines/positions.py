@@ -23,6 +23,12 @@ MOST_FAULTS = 100
 _HINT_BUDGET = 4_000
 
 
+def place_after(text: str) -> tuple[int, int]:
+    """Line and column, from 1, of what follows this text."""
+    lines = _LINE_BREAK.split(text)
+    return len(lines), len(lines[-1]) + 1
+
+
 class Spot(NamedTuple):
     """A node: where it begins and ends (counted from 0), and its children."""
 
@@ -66,6 +72,10 @@ class Positions:
     def rooted(self, root: Spot | None) -> Positions:
         """The same lines, with the tree of nodes."""
         return Positions(self.file, self._lines, root)
+
+    def within(self, line: int, column: int) -> tuple[int, int]:
+        """The place, or the end of the text where that has no such line: a parser may see one behind it."""
+        return (line, column) if line <= len(self._lines) else (len(self._lines), len(self._lines[-1]) + 1)
 
     def line(self, number: int) -> str:
         """The text of a line, counted from 1; empty where there is none."""

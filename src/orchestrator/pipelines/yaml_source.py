@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import Fault, PipelineFileError
-from orchestrator.pipelines.positions import Positions
+from orchestrator.pipelines.positions import Positions, place_after
 from orchestrator.pipelines.wording import did_you_mean
 from orchestrator.pipelines.yaml_builder import Builder, Stop
 
@@ -59,8 +59,7 @@ def read_text(path: str | FilePath) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8", "replace")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        line, column = place_after(raw[: error.start].decode("utf-8-sig", "replace"))
         message = "is binary, not a YAML text" if b"\0" in raw else f"is not UTF-8: byte 0x{raw[error.start]:02x}"
         raise PipelineFileError(str(file), [Fault(message, line, column)]) from None
 
@@ -71,7 +70,7 @@ def parse_yaml(text: str, file: str = "<text>") -> tuple[Any, Positions]:
         raise PipelineFileError(file, [Fault(f"is larger than {MAX_BYTES:,} characters")])
     positions = Positions.of_text(file, text)
     if bad := _UNPRINTABLE.search(text):
-        line, column = text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start())
+        line, column = place_after(text[: bad.start()])
         message = f"the character U+{ord(bad[0]):04X} is not allowed in a text: is this a binary file?"
         raise PipelineFileError(file, [Fault(message, line, column)])
     builder = Builder(positions)
@@ -98,7 +97,7 @@ def _syntax(error: yaml.YAMLError, positions: Positions) -> Fault:
     begun, mark = getattr(error, "context_mark", None), getattr(error, "problem_mark", None)
     if problem == _OPEN_QUOTE:
         mark = begun  # rather the quote that is open than the end of the file
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    line, column = positions.within(mark.line + 1, mark.column + 1) if mark else (1, 1)
     found = positions.line(line)[column - 1 : column]
     if problem == _NO_TOKEN:
         tab = found == "\t"

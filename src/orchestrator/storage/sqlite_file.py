@@ -39,6 +39,8 @@ def open_writer(path: Path, schema: Schema, busy_seconds: float, vfs: str | None
     try:
         _make_folder(path)
         connection = _connect(path, vfs)
+    except UnicodeEncodeError as exc:
+        raise StoreError(f"{str(path)!a} is not UTF-8, as SQLite needs it; choose another place") from exc
     except OSError as exc:
         raise StoreError(f"{path} cannot be made: {exc.strerror}; choose another place with `--store`") from exc
     except apsw.Error as exc:

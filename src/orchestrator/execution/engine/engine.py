@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from orchestrator.clock import Clock, SystemClock, new_id
 from orchestrator.errors import ConflictError, InputError, NotResumableError
+from orchestrator.execution.engine.collecting import without_collection
 from orchestrator.execution.engine.drive import Drive
 from orchestrator.execution.engine.inbox import post_answer, require_known, waiting_for, waiting_steps
 from orchestrator.execution.engine.outside import EngineParts, installed_parts
@@ -316,7 +317,8 @@ class StateGraphEngine:
         """Claim an execution, end what a dead owner left behind, and replay its journal."""
         lease = self.store.claim(ExecutionId(execution_id), self.owner)
         try:
-            return self._replayed(lease)
+            with without_collection():
+                return self._replayed(lease)
         except BaseException:
             self.store.release(lease)
             raise
