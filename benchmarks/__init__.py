@@ -1,5 +1,6 @@
 """Measurements: Orchestrator beside its durable peers and the limit of the disk, and its rooms on their own.
 
 python -m benchmarks [--quick]          the workloads, into benchmarks/RESULTS.md and charts/
+python -m benchmarks.growth [--quick]   what grows with steps, executions, rows and values, into benchmarks/GROWTH.md
 python -m benchmarks.rooms [--quick]    variables, templates, contexts, events, checkpoints, into benchmarks/ROOMS.md
 """
