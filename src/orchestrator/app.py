@@ -25,8 +25,8 @@ from orchestrator.execution.engine import (
     StateGraphEngine,
     post_answer,
     require_known,
-    without_collection,
 )
+from orchestrator.execution.engine.collecting import without_collection
 from orchestrator.execution.integration import Subscriber
 from orchestrator.execution.progress import ProgressTrackerProtocol
 from orchestrator.execution.recovery import RecoveryManager

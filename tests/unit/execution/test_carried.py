@@ -159,6 +159,7 @@ async def test_a_step_is_not_run_beside_its_own_handler_that_could_not_be_ended(
             """
         )
     )
+    engine.close()
     assert result.failed_step == "late"
     assert "still runs" in str(result.error)
     assert ("late", 2) not in runner.made

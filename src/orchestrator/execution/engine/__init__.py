@@ -1,6 +1,5 @@
 """The engine: runs executions, resumes them, retries them, on an event loop."""
 
-from orchestrator.execution.engine.collecting import without_collection
 from orchestrator.execution.engine.engine import StateGraphEngine
 from orchestrator.execution.engine.inbox import has_posted_answers, post_answer, require_known
 from orchestrator.execution.engine.outside import EngineParts
@@ -19,5 +18,4 @@ __all__ = [  # noqa: RUF022 - the contract's names first
     "has_posted_answers",
     "post_answer",
     "require_known",
-    "without_collection",
 ]

@@ -5,7 +5,7 @@ graph and keeps nothing beside the session; what a step asks for is done by the 
 
 A *rollback* is committed on the spot, with nothing in flight, so that the state it goes back from is the state that is
 known. The steps that get a new generation are cancelled in the same pass of the loop: none can record anything more. A
-step begins anew only when its old task has ended.
+step begins anew only when what ran of it before has ended.
 """
 
 from __future__ import annotations
