@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -45,7 +46,7 @@ class Bench:
 def make_bench(tmp_path: Path) -> Callable[..., Bench]:
     def make(**options: Any) -> Bench:
         options = {"thread_grace_seconds": 0.3, "kill_grace_seconds": 0.3, **options}
-        return Bench(LocalRunner(options.pop("owner", "tests"), **options), tmp_path)
+        return Bench(LocalRunner(options.pop("owner", f"tests-{uuid4()}"), **options), tmp_path)
 
     return make
 
