@@ -147,7 +147,7 @@ def _plain(body: bytes) -> bytes:
     kind, data = body[:1], body[5:]
     if kind in _SEALED_AS:
         if crc32(data).to_bytes(4, "big") != body[1:5]:
-            raise DecodeError("a record of the journal is damaged: its checksum is wrong; put back a copy of the database")
+            raise DecodeError("a record of the journal is damaged: wrong checksum; put back a copy of the database")
         kind = _SEALED_AS[kind]
     else:  # of old, without a checksum
         data = body[1:]
