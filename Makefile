@@ -37,14 +37,14 @@ format: .venv/.dev ## put the code into shape
 mutants: .venv/.dev ## break the code on purpose, one way at a time; the tests must notice (ARGS="WORD" takes some)
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: .venv/.dev peers ## measure beside the peers and the disk (ten minutes) into benchmarks/RESULTS.md, charts/, ROOMS.md
+bench: .venv/.dev peers ## measure beside the peers and the disk (a quarter of an hour) into benchmarks/RESULTS.md, charts/, ROOMS.md
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.rooms
 
 bench-quick: .venv/.dev peers ## the same in a minute: once, smaller, printed only (ARGS="--only chain" narrows it)
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
-growth: .venv/.dev ## what grows with steps, executions, rows and values (ten minutes; ARGS=--quick: one) into benchmarks/GROWTH.md
+growth: .venv/.dev ## what grows with steps, executions, rows and values (some minutes; ARGS=--quick: one) into benchmarks/GROWTH.md
 	@$(BIN)/python -m benchmarks.growth $(ARGS)
 
 # A peer that cannot be installed here is a dash in the tables, not the end of the measurement.

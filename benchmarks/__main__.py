@@ -1,6 +1,6 @@
 """The command: takes the samples and writes `RESULTS.md` with its charts.
 
-python -m benchmarks                all, five rounds (about ten minutes)
+python -m benchmarks                all, five rounds (about a quarter of an hour)
 python -m benchmarks --quick        one round, smaller, printed only (about a minute)
 python -m benchmarks --render       the page and the charts again from the samples of the last run
 """

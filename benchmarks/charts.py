@@ -6,7 +6,6 @@ The background is an opaque card, so that a chart reads the same on a light page
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pygal
 from pygal.style import Style
 
 from benchmarks.contenders import CONTENDERS, LIMIT, ORCHESTRATOR
+from benchmarks.drawing import CARD, settled
 from benchmarks.figures import FIGURES, number
 from benchmarks.results import Results, measured_contenders
 from benchmarks.workloads import WORKLOADS, Workload
@@ -22,17 +22,10 @@ _COLOURS = {ORCHESTRATOR: "#1f6feb", LIMIT: "#57606a"}
 _PEER, _LESS_DURABLE = "#c9a26b", "#e6d5b8"
 _WRITES_BEHIND = {contender.name for contender in CONTENDERS if not contender.keeps_each_step}
 _STYLE = Style(
-    background="#ffffff",
-    plot_background="#ffffff",
-    foreground="#24292f",
-    foreground_strong="#24292f",
-    foreground_subtle="#57606a",
+    **CARD,
     opacity="1",
     opacity_hover="1",
-    font_family="system-ui, sans-serif",
     colors=(_PEER,),
-    guide_stroke_color="#d0d7de",
-    major_guide_stroke_color="#d0d7de",
     label_font_size=13,
     major_label_font_size=13,
     title_font_size=16,
@@ -76,7 +69,7 @@ def chart(results: Results, workload: Workload, names: Sequence[str]) -> str:
         disable_xml_declaration=True,
     )
     made.add("", [{"value": drawn[name], "color": _colour(name)} for name in order])
-    return _settled(made.render(is_unicode=True))
+    return settled(made.render(is_unicode=True))
 
 
 def _label(name: str) -> str:
@@ -91,10 +84,3 @@ def _powers_of_ten(values: Iterable[float]) -> list[float]:
     """From the one below the least to the one above the most."""
     logs = [math.log10(value) for value in values]
     return [10.0**power for power in range(math.floor(min(logs) - 0.01), math.ceil(max(logs)) + 1)]
-
-
-def _settled(svg: str) -> str:
-    """Without the random id, the scripts and the date that pygal gives each chart."""
-    svg = re.sub(r"<script[^>]*/>|<script.*?</script>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    ids = re.search(r'id="chart-([0-9a-f-]+)"', svg)
-    return svg.replace(ids.group(1), "0") if ids else svg

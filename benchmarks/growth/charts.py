@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pygal
 from pygal.style import Style
 
+from benchmarks.drawing import CARD, settled
 from benchmarks.growth.meters import Found
 from benchmarks.growth.series import SERIES, Series
 
 _STYLE = Style(
-    background="#ffffff",
-    plot_background="#ffffff",
-    foreground="#24292f",
-    foreground_strong="#24292f",
-    foreground_subtle="#57606a",
-    font_family="system-ui, sans-serif",
+    **CARD,
     colors=("#1f6feb", "#cf222e", "#1a7f37", "#9a6700", "#8250df", "#57606a", "#bf3989"),
-    guide_stroke_color="#d0d7de",
-    major_guide_stroke_color="#d0d7de",
 )
 
 
@@ -53,11 +46,4 @@ def chart(series: Series, by_size: Mapping[int, Found]) -> str:
             values = [figure.of(found, size) for size, found in by_size.items()]
             least = min((value for value in values if value > 0), default=1.0)
             made.add(figure.label, [value / least if value > 0 else None for value in values])
-    return _settled(made.render(is_unicode=True))
-
-
-def _settled(svg: str) -> str:
-    """Without the random id, the scripts and the date that pygal gives each chart."""
-    svg = re.sub(r"<script[^>]*/>|<script.*?</script>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    ids = re.search(r'id="chart-([0-9a-f-]+)"', svg)
-    return svg.replace(ids.group(1), "0") if ids else svg
+    return settled(made.render(is_unicode=True))

@@ -248,14 +248,11 @@ class Drive:
                 self._performer.note_stuck(instruction.key, carried.stuck)
         superseded = self._superseded.pop(carried, None) is not None
         if carried.cancelled or isinstance(error, asyncio.CancelledError):
-            meant = self.draining or superseded
-            error = (
-                None
-                if meant
-                else OrchestratorError(
+            error = None
+            if not (self.draining or superseded):
+                error = OrchestratorError(
                     "a task of the engine was cancelled by somebody else; `orchestrator resume` goes on"
                 )
-            )
         if self._idle is not None and not self._carried and not self._idle.done():
             self._idle.set_result(None)
         if error is not None:
