@@ -228,7 +228,62 @@ def _definition(source: Source) -> Any:
     inputs = {source.one_of(_IDS): _input(source) for _ in range(source.below(4))}
     defaults = {"timeout": "1m", "retry": _retry(source)}
     rest = {"description": "x", "inputs": inputs, "defaults": defaults, "outputs": {"o": _any_value(source)}}
-    return {"pipeline": _either(source, "p"), "steps": _either(source, steps), **_some(source, rest, 160)}
+    whole = {"pipeline": _either(source, "p"), "steps": _either(source, steps), **_some(source, rest, 160)}
+    if source.chance(160):  # last, so that older inputs mean what they meant
+        whole["steps"] = [*steps[:1], *source.list_of(_other, 4)]
+        whole |= _ends(source)
+    return whole
+
+
+def _other(source: Source, depth: int = 0) -> Any:
+    """A step of one of the kinds that are made of steps, wait for somebody, or end the pipeline; or of any kind."""
+    inner = [_other(source, depth + 1) for _ in range(1 + source.below(2))] if depth < 3 else [{"id": "z", "run": "ls"}]
+    kinds: dict[str, Any] = {
+        "steps": inner,
+        "switch": [{"when": True, "steps": inner, "output": "${a}"}, {"steps": inner}],
+        "parallel": inner,
+        "pipeline": source.one_of((".", "sub", "sub", "gone", "gone.yaml")),
+        "wait": source.one_of(("2h", 5, "2026-12-01", "2026-12-01T08:00", "${a}")),
+        "signal": "go ${a}",
+        "approve": "Go?",
+        "return": {"o": 1},
+        "fail": "no ${a}",
+        "run": ["ls", "${n}"],
+    }
+    kind = source.one_of(tuple(kinds))
+    options = {
+        "join": source.one_of(("any", "all", 1, 2)),
+        "output": {"x": "${a}"},
+        "who": "ann",
+        "choices": ["yes", "no"],
+        "form": {"f": {"type": "number", "default": 5, "choices": [5]}},
+        "deadline": "2d",
+        "default": "yes",
+        "while": "${a}",
+        "max_iterations": 3,
+        "for_each": [1, 2],
+        "as": "n",
+        "on_item_failure": source.one_of(("collect", "stop", "10%", 0.5)),
+        "effect": {"in_doubt": "verify", "verify": "m:f"},
+        "with": {"a": "${a}"},
+        "when": True,
+        "on_error": source.list_of(_rule, 2),
+        "retry": {"timeout": 5},
+    }
+    name = source.one_of(_IDS) + source.one_of(("", "1", "2", "3", "4", "5"))
+    return {"id": name, kind: _either(source, kinds[kind]), **_some(source, options, 24)}
+
+
+def _ends(source: Source) -> dict[str, Any]:
+    sub = {"inputs": {"a": {"default": 1}}, "steps": [_other(source, 2)], "outputs": {"o": "${a}"}}
+    options = {
+        "finally": [_other(source, 2)],
+        "returns": {"o": "number"},
+        "concurrency": {"key": "${a}", "when_busy": "refuse"},
+        "pipelines": {"sub": sub},
+        "outputs": {"o": 1},
+    }
+    return _some(source, options, 128)
 
 
 TARGET = Target(

@@ -25,6 +25,7 @@ class RetryConfig:
 
     `jitter` (0 to 1) is the share of a delay that chance takes off or adds. A `retry_condition` is called with the
     error, and with the attempts made so far where it takes two arguments; one that raises says no, which is logged.
+    `timeout` is how many seconds tries and waits may take in all from the first failure on.
     """
 
     max_attempts: int = 3
@@ -35,6 +36,7 @@ class RetryConfig:
     jitter: float = 0.0
     retry_on_categories: Set[ErrorCategory] = RETRIED_BY_DEFAULT
     retry_condition: Callable[..., bool] | None = None
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "retry_on_categories", _categories(self.retry_on_categories))
@@ -43,6 +45,8 @@ class RetryConfig:
         _check("max_delay", self.max_delay)
         _check("backoff_factor", self.backoff_factor, "a number, 1 or more", least=1)
         _check("jitter", self.jitter, "a number from 0 to 1", most=1)
+        if self.timeout is not None:
+            _check("timeout", self.timeout)
 
     def should_retry(self, error_info: ErrorInfo, attempt: int) -> bool:
         """Whether to try again after `attempt` tries were made. A condition decides alone where one is given."""
@@ -94,6 +98,7 @@ class RetryConfig:
             "exponential_backoff": self.exponential_backoff,
             "jitter": self.jitter,
             "retry_on_categories": sorted(self.retry_on_categories),
+            **({"timeout": self.timeout} if self.timeout is not None else {}),
         }
 
     @classmethod

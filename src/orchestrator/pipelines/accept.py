@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import date
 from types import ModuleType
 from typing import Any
 
 from orchestrator.failure import ErrorCategory, ErrorSeverity
-from orchestrator.pipelines import durations
+from orchestrator.pipelines import durations, moments
 from orchestrator.pipelines.scanner import RESERVED
 from orchestrator.pipelines.unfit import Unfit
 from orchestrator.pipelines.wording import kind_of, one_of, shorten
@@ -52,6 +53,13 @@ def phrase(value: Any) -> str:
         raise Unfit("expected a text, got an empty one")
     if "${" in value:
         raise Unfit("this text is fixed: a ${…} in it is not filled in")
+    return str(value)
+
+
+def wording(value: Any) -> str:
+    """A text that is not empty and may hold `${…}`."""
+    if not text(value).strip():
+        raise Unfit("expected a text, got an empty one")
     return str(value)
 
 
@@ -176,7 +184,8 @@ def duration(value: Any) -> float:
     try:
         return durations.seconds(value)
     except ValueError as error:
-        raise Unfit(str(error)) from None
+        better = durations.suggestion(value) if isinstance(value, str) else ""
+        raise Unfit(str(error), hint=f"write {better}" if better else "") from None
 
 
 def time_limit(value: Any) -> float:
@@ -184,3 +193,85 @@ def time_limit(value: Any) -> float:
     if (limit := duration(value)) == 0:
         raise Unfit("a timeout is longer than 0")
     return limit
+
+
+def wait(value: Any) -> float | str:
+    """A duration in seconds, a moment as text, or a text with `${…}` that gives one of both."""
+    if isinstance(value, date):
+        return _moment(value, value.isoformat())
+    if isinstance(value, str) and "${" in value:
+        return str(value)
+    if isinstance(value, str) and moments.is_like_one(value):
+        return _moment(value, value.strip())
+    try:
+        return duration(value)
+    except Unfit as unfit:
+        if "lies between" in str(unfit):
+            raise
+        message = f"expected a duration such as 90, 5m or 2d, or a moment such as 2026-12-01T08:00, got {value!r:.60}"
+        raise Unfit(message, hint=unfit.hint) from None
+
+
+def _moment(value: object, written: str) -> str:
+    try:
+        moments.moment(value)
+    except ValueError as error:
+        raise Unfit(str(error)) from None
+    return written
+
+
+# -- numbers or words -----------------------------------------------------------------------------------------------
+
+JOINS = ("all", "any")
+ITEM_FAILURES = ("stop", "collect")
+
+
+def join(value: Any) -> int | str:
+    """How many branches must end well."""
+    if isinstance(value, str) and value in JOINS:
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:
+        given = value if isinstance(value, str) else ""
+        raise Unfit(
+            f"expected all, any or a whole number from 1 as join, got {kind_of(value)}", name=given, known=JOINS
+        )
+    return value
+
+
+def item_failure(value: Any) -> str | float:
+    """A word, or the share of the items that may fail: from 0 to 1."""
+    if isinstance(value, str) and value in ITEM_FAILURES:
+        return str(value)
+    share = value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,3}(\.\d{1,9})?\s*%", value, re.ASCII):
+        share = float(value.rstrip("% ")) / 100
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        given = value if isinstance(value, str) else ""
+        message = f"expected stop, collect or a share such as 10% or 0.1, got {kind_of(value)}"
+        raise Unfit(message, name=given, known=ITEM_FAILURES)
+    return float(share)
+
+
+# -- references to pipelines ----------------------------------------------------------------------------------------
+
+#: What the name of a file of a pipeline ends with.
+FILE_ENDINGS = (".yaml", ".yml")
+
+
+def is_file(ref: str) -> bool:
+    """Whether a reference is the path of a file."""
+    return ref.lower().endswith(FILE_ENDINGS)
+
+
+def pipeline_file(value: Any) -> str:
+    """The path of the file of a pipeline."""
+    if not is_file(name(value)):
+        raise Unfit(f"{shorten(value)!r} is no file of a pipeline: its name ends with .yaml or .yml")
+    return str(value)
+
+
+def pipeline_name(value: Any) -> str:
+    """A name that `pipelines` gives."""
+    if name(value) == ".":
+        raise Unfit("'.' names the pipeline of the file itself; choose another name")
+    return str(value)

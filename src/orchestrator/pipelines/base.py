@@ -18,10 +18,18 @@ class Model(BaseModel):
 
     #: What an instance is called in an error that has no file.
     _what: ClassVar[str] = "pipeline"
-    #: Each field: its name, its key in a file, its default.
-    _keys: ClassVar[tuple[tuple[str, str, Any], ...]] = ()
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether it is a whole pipeline."""
+        return self._what == "pipeline"
+
+    #: Each field by its name: its place among them, its key in a file, its default.
+    _keys: ClassVar[Mapping[str, tuple[int, str, Any]]] = {}
     #: Fields that keep a value equal to their default.
     _kept: ClassVar[frozenset[str]] = frozenset()
+    #: Fields that may hold other pipelines, which `canonical` of a whole pipeline puts in their place.
+    _as_given: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, **data: Any) -> None:
         try:
@@ -45,24 +53,34 @@ class Model(BaseModel):
 
     def canonical(self) -> Any:
         """Plain data: keys as in a file, what was set and is not the default."""
-        plain, were_set = {}, self.model_fields_set
-        for name, key, default in self._keys:
-            if name in were_set:
-                value = getattr(self, name)
-                if name in self._kept or (value is not None and value != default):
-                    plain[key] = _plain(value)
+        return self.written()
+
+    def written(self) -> Any:
+        """What was set and is not the default, by the keys of a file; other pipelines as they were given."""
+        plain, keys = {}, self._keys
+        for name in sorted(self.model_fields_set, key=keys.__getitem__):  # few of many
+            _, key, default = keys[name]
+            value = getattr(self, name)
+            if name in self._kept or (value is not None and value != default):
+                plain[key] = value if name in self._as_given else _plain(value)
         return plain
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        cls._keys = tuple(
-            (name, info.serialization_alias or name, info.default) for name, info in cls.model_fields.items()
-        )
+        cls._keys = {
+            # (A default that is a list is written as a tuple, which is not copied for each instance.)
+            name: (
+                place,
+                info.serialization_alias or name,
+                list(info.default) if type(info.default) is tuple else info.default,
+            )
+            for place, (name, info) in enumerate(cls.model_fields.items())
+        }
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Model):
-        return value.canonical()
+        return value.written()
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value

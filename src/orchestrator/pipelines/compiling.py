@@ -5,36 +5,35 @@ One compilation serves the checks before the run, the inference of needs, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.errors import TemplateError
-from orchestrator.pipelines.definition import StepDef
-from orchestrator.pipelines.shell import split_shell
-from orchestrator.pipelines.specs import DEFAULT_VARIABLE, CallSpec, LoopSpec, RunSpec, SetSpec, ShellText, Spec
-from orchestrator.pipelines.templates import Compiled, OnFault, compile_placeholder, compile_value
+from orchestrator.pipelines.definition import StepDef, blocks_of
+from orchestrator.pipelines.specs import LoopSpec, SetSpec, Spec, WhileSpec
+from orchestrator.pipelines.step_compiler import Part, Report, StepCompiler, under
+from orchestrator.pipelines.templates import Compiled, compile_value
 from orchestrator.pipelines.wording import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A compiled value and where it stands in the definition; `in_loop` says that it may see the loop variable."""
-
-    path: Path
-    value: Compiled
-    in_loop: bool = False
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CompiledStep:
-    """A step with its templates compiled; `parts` are its compiled values that are no constants."""
+    """A step with its templates compiled; `parts` are its compiled values that are no constants.
+
+    `blocks` are the steps inside of it, compiled as well: one list of `steps` and `parallel`, one of each case of
+    `switch`. They are empty where one step alone was compiled.
+    """
 
     definition: StepDef
+    path: Path
     spec: Spec
     when: Compiled | None
     loop: LoopSpec | None
+    repeat: WhileSpec | None
     parts: tuple[Part, ...]
+    blocks: tuple[tuple[CompiledStep, ...], ...] = ()
+    _names: frozenset[str] | None = field(default=None, repr=False)
+    _writes: Collection[str] | None = field(default=None, repr=False)
 
     @property
     def id(self) -> str:
@@ -42,18 +41,53 @@ class CompiledStep:
         return self.definition.get("id", "")
 
     @property
-    def names(self) -> set[str]:
-        """Root names that it uses, its own loop variable excepted."""
+    def block_paths(self) -> list[Path]:
+        """Where the lists of steps inside of it stand."""
+        return [(*self.path, *inner) for inner, _ in blocks_of(self.definition)]
+
+    @property
+    def lends(self) -> bool:
+        """Whether it gives names to its own templates and to the steps inside."""
+        return self.loop is not None or self.repeat is not None
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """Names that it gives to its own templates and to the steps inside: the loop variable; of a `while` the number
+        of the round, and its own id for what the last round gave."""
+        if self.loop is not None:
+            return frozenset((self.loop.variable,))
+        if self.repeat is not None:
+            return frozenset((self.id, self.repeat.variable or self.id))
+        return _NO_NAMES
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Root names that it uses from outside, the steps inside of it included."""
+        if self._names is None:
+            self._names = frozenset(self._used())
+        return self._names
+
+    def _used(self) -> set[str]:
+        hidden = self.own_names
+        inside = [_given_inside(block) for block in self.blocks]
         names: set[str] = set()
         for part in self.parts:
-            hidden = {self.loop.variable} if self.loop is not None and part.in_loop else ()
-            names |= part.value.names.difference(hidden)
+            own = inside[part.block] if part.block is not None and inside else ()
+            names |= part.value.names.difference(hidden if part.in_loop else (), own)
+        for block in self.blocks:
+            names |= _used_from_outside(block).difference(hidden)
         return names
 
     @property
-    def writes(self) -> Mapping[str, Any]:
-        """The variables that it sets."""
-        return self.spec.variables if isinstance(self.spec, SetSpec) else {}
+    def writes(self) -> Collection[str]:
+        """The variables that it sets, or a step inside of it."""
+        if isinstance(self.spec, SetSpec):
+            return self.spec.variables
+        if not self.blocks:
+            return ()
+        if self._writes is None:
+            self._writes = {name: None for block in self.blocks for step in block for name in step.writes}
+        return self._writes
 
     @property
     def alternatives(self) -> list[str]:
@@ -67,97 +101,62 @@ class CompiledStep:
         return self.when is not None and self.loop is not None and self.loop.variable in self.when.names
 
 
-#: Takes the place of a faulty text in the whole definition, and what is wrong.
-Report = Callable[[Path, TemplateError], None]
+_NO_NAMES: frozenset[str] = frozenset()
+#: The keys of steps that have others inside.
+_INSIDE = frozenset({"steps", "parallel", "switch"})
+
+
+def _given_inside(block: Sequence[CompiledStep]) -> set[str]:
+    """The names that are there at the end of a block since its own steps give them."""
+    return {step.id for step in block}.union(*(step.writes for step in block))
+
+
+def _used_from_outside(block: Sequence[CompiledStep]) -> set[str]:
+    """The names that the steps of a block use and have not of each other; a variable is had of earlier steps."""
+    given = {step.id for step in block}
+    names: set[str] = set()
+    for step in block:
+        names |= step.names.union(step.definition.get("needs", ())).difference(given)
+        given.update(step.writes)
+    return names
 
 
 def compile_step(step: StepDef, path: Path, report: Report | None = None) -> CompiledStep:
-    """Compile the templates of a step. Raises TemplateError at the first fault, or hands each to `report`."""
-    compiler = _StepCompiler(step, path, report)
-    loop = compiler.loop()
+    """Compile the templates of a step, not of those inside of it.
+
+    Raises TemplateError at the first fault, or hands each to `report`.
+    """
+    compiler = StepCompiler(step, path, report)
+    loop, repeat = compiler.loop(), compiler.repeat()
     spec = compiler.spec()
-    when = compiler.value("when") if "when" in step else None
-    return CompiledStep(step, spec, when, loop, tuple(compiler.parts))
+    when = compiler.value("when", in_loop=repeat is None) if "when" in step else None
+    return CompiledStep(step, path, spec, when, loop, repeat, tuple(compiler.parts))
+
+
+def compile_steps(steps: Sequence[StepDef], path: Path, report: Report | None = None) -> list[CompiledStep]:
+    """Compile the steps of a list that stands at `path`, and those inside of them. Faults as with `compile_step`."""
+    compiled = []
+    for index, step in enumerate(steps):
+        one = compile_step(step, (*path, index), report)
+        if not _INSIDE.isdisjoint(step):
+            one.blocks = tuple(
+                tuple(compile_steps(block, (*path, index, *inner), report)) for inner, block in blocks_of(step)
+            )
+        compiled.append(one)
+    return compiled
+
+
+def all_steps(steps: Iterable[CompiledStep]) -> Iterator[CompiledStep]:
+    """The steps and all inside of them, in the order of the file."""
+    for step in steps:
+        yield step
+        for block in step.blocks:
+            yield from all_steps(block)
 
 
 def compile_outputs(outputs: Mapping[str, Any], report: Report | None = None) -> tuple[Part, ...]:
     """Compile the outputs of a pipeline."""
     return tuple(
-        Part(("outputs", name), compile_value(value, f"outputs.{name}", _under(("outputs", name), report)))
+        Part(("outputs", name), compile_value(value, f"outputs.{name}", under(("outputs", name), report)))
         for name, value in outputs.items()
     )
-
-
-class _StepCompiler:
-    """Compiles the fields of one step, and notes which names each uses."""
-
-    def __init__(self, step: StepDef, path: Path, report: Report | None) -> None:
-        self.parts: list[Part] = []
-        self._fields: Mapping[str, Any] = step
-        self._path = path
-        self._where = f"steps.{step.get('id') or path[-1]}"
-        self._report = report
-
-    def value(self, field: str, fallback: Any = None, *, in_loop: bool = True) -> Compiled:
-        """Compile a field."""
-        path = (*self._path, field)
-        value = self._fields.get(field, fallback)
-        return self._keep(path, compile_value(value, f"{self._where}.{field}", _under(path, self._report)), in_loop)
-
-    def loop(self) -> LoopSpec | None:
-        """The loop, for a step that has one."""
-        if "for_each" not in self._fields:
-            return None
-        items = self.value("for_each", in_loop=False)
-        return LoopSpec(items, self._fields.get("as", DEFAULT_VARIABLE), self._fields.get("max_parallel"))
-
-    def spec(self) -> Spec:
-        """What the step does."""
-        if "run" in self._fields:
-            return self._run()
-        if "set" in self._fields:
-            return SetSpec({name: self._part("set", name, value) for name, value in self._fields["set"].items()})
-        return CallSpec(self._fields.get("call", ""), self.value("with", {}))
-
-    def _run(self) -> RunSpec:
-        command = self._fields["run"]
-        return RunSpec(
-            argv=None if isinstance(command, str) else self._argv(command),
-            shell=self._shell(command) if isinstance(command, str) else None,
-            env=self.value("env", {}),
-            cwd=self.value("cwd") if "cwd" in self._fields else None,
-            parse=self._fields.get("parse", "text"),
-        )
-
-    def _argv(self, command: Sequence[Any]) -> tuple[Compiled, ...]:
-        return tuple(self._part("run", index, argument) for index, argument in enumerate(command))
-
-    def _part(self, field: str, key: str | int, value: Any) -> Compiled:
-        """Compile one element of a field."""
-        path = (*self._path, field, key)
-        where = f"{self._where}.{field}[{key}]" if isinstance(key, int) else f"{self._where}.{field}.{key}"
-        return self._keep(path, compile_value(value, where, _under(path, self._report)))
-
-    def _shell(self, command: str) -> ShellText:
-        path = (*self._path, "run")
-        try:
-            text = split_shell(command)
-            arguments = tuple(compile_placeholder(part, f"{self._where}.run") for part in text.placeholders)
-        except TemplateError as error:
-            if self._report is None:
-                raise
-            self._report(path, error)
-            return ShellText("", ())
-        return ShellText(text.script, tuple(self._keep(path, argument) for argument in arguments))
-
-    def _keep(self, path: Path, value: Compiled, in_loop: bool = True) -> Compiled:
-        if not value.constant:
-            self.parts.append(Part(path, value, in_loop))
-        return value
-
-
-def _under(path: Path, report: Report | None) -> OnFault | None:
-    """A fault handler for a value that stands at `path` of the definition."""
-    if report is None:
-        return None
-    return lambda location, error: report((*path, *location), error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from orchestrator.pipelines.accept import argument, identifier, word
+from orchestrator.pipelines.accept import argument, identifier, name, word
 from orchestrator.pipelines.input_types import TYPES
 from orchestrator.pipelines.unfit import Parts, Unfit
 from orchestrator.pipelines.wording import kind_of, shorten
@@ -109,3 +109,21 @@ def result_fields(value: Any) -> list[str] | dict[str, str]:
     if isinstance(value, Mapping):
         return mapping_of(identifier, word(TYPES, "type"), "fields and types", example)(value)
     return list_of(identifier, "field names", "[rows, mean]")(value)
+
+
+def choices(value: Any) -> list[str]:
+    """`choices` of an approval: at least one, none twice."""
+    found = list_of(name, "choices", "[approve, reject]")(value)
+    if not found:
+        raise Unfit("nobody can choose from an empty list", hint="for example [approve, reject]")
+    if twice := next((word for place, word in enumerate(found) if word in found[:place]), None):
+        raise Unfit(f"the choice {shorten(twice)!r} stands here twice")
+    return found
+
+
+def values(value: Any) -> list[Any]:
+    """`choices` of a form's field: plain values, at least one."""
+    found = list_of(plain, "values", "[small, large]")(value)
+    if not found:
+        raise Unfit("nobody can choose from an empty list", hint="for example [small, large]")
+    return found

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.errors import TemplateError
 from orchestrator.pipelines.definition import ErrorRuleDef
+from orchestrator.pipelines.modifier_rules import templates_in
 from orchestrator.pipelines.positions import Finding
-from orchestrator.pipelines.scanner import has_placeholder
 from orchestrator.pipelines.wording import Path, one_of
 
 #: The strategies that try again.
@@ -72,7 +71,7 @@ def rule_findings(rule: ErrorRuleDef, path: Path) -> Iterator[Finding]:
     if strategy == "retry_with_backoff":
         yield from retry_rules(rule, path)
     if strategy == "skip":
-        for place in _templates_in(rule.get("output"), (*path, "output")):
+        for place in templates_in(rule.get("output"), (*path, "output")):
             message = "this output is a plain value: a ${…} in it is not filled in"
             yield Finding(place, message, hint="use alternative_path with a step that computes it")
 
@@ -87,22 +86,3 @@ def _options(rule: ErrorRuleDef, strategy: str, path: Path) -> Iterator[Finding]
         yield Finding((*path, "strategy"), f"{strategy} needs the key {required!r}", hint=_EXAMPLES[required])
     elif required and rule.get(required) == []:
         yield Finding((*path, required), "there is no step in this list", hint=_EXAMPLES[required])
-
-
-def _templates_in(value: Any, path: Path) -> Iterator[Path]:
-    """Where inside of a value a text with a placeholder stands, or with what was to be one."""
-    if isinstance(value, str) and _is_template(value):
-        yield path
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _templates_in(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _templates_in(item, (*path, index))
-
-
-def _is_template(text: str) -> bool:
-    try:
-        return has_placeholder(text)
-    except TemplateError:
-        return True

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from orchestrator.pipelines import accept, containers, durations
-from orchestrator.pipelines.definition import STRATEGIES
-from orchestrator.pipelines.input_types import TYPES
+from orchestrator.pipelines import accept, containers, durations, moments
+from orchestrator.pipelines.definition import IN_DOUBT, STRATEGIES, WHEN_BUSY
+from orchestrator.pipelines.input_types import FIELD_TYPES, TYPES
 
 _DURATION = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": durations.PATTERN}]}
 _VALUES = {"type": "object"}
+_WORDING = {"type": "string", "minLength": 1}
 #: For an editor `\w` is ASCII; a name may have other letters too.
 _WORD = r"[\w\u0080-\uffff]"
 _IDENTIFIER = {"type": "string", "pattern": f"^[A-Za-z_]{_WORD}*$"}
@@ -130,3 +131,65 @@ Parse = Annotated[
 Runner = Annotated[
     Literal["process"], PlainValidator(accept.word(("process",), "runner")), WithJsonSchema({"enum": ["process"]})
 ]
+Wording = Annotated[str, PlainValidator(accept.wording), WithJsonSchema(_WORDING)]
+Wait = Annotated[
+    float | str,
+    PlainValidator(accept.wait),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                *_DURATION["anyOf"],
+                {"type": "string", "pattern": moments.PATTERN},
+                {"type": "string", "pattern": r"\$\{"},
+            ]
+        }
+    ),
+]
+Join = Annotated[
+    int | str,
+    PlainValidator(accept.join),
+    WithJsonSchema({"anyOf": [{"enum": list(accept.JOINS)}, {"type": "integer", "minimum": 1}]}),
+]
+ItemFailure = Annotated[
+    str | float,
+    PlainValidator(accept.item_failure),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(accept.ITEM_FAILURES)},
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": r"^\d{1,3}(\.\d{1,9})?\s*%$"},
+            ]
+        }
+    ),
+]
+People = Annotated[
+    list[str],
+    PlainValidator(containers.one_or_more(accept.wording, "names", "[ann, bob]")),
+    WithJsonSchema(_one_or_more(_WORDING)),
+]
+Choices = Annotated[
+    list[str],
+    PlainValidator(containers.choices),
+    WithJsonSchema({"type": "array", "items": _WORDING, "minItems": 1}),
+]
+FieldType = Annotated[
+    str, PlainValidator(accept.word(FIELD_TYPES, "type")), WithJsonSchema({"enum": list(FIELD_TYPES)})
+]
+FieldChoices = Annotated[list[Any], PlainValidator(containers.values), WithJsonSchema({"type": "array", "minItems": 1})]
+InDoubt = Annotated[str, PlainValidator(accept.word(IN_DOUBT, "in_doubt")), WithJsonSchema({"enum": list(IN_DOUBT)})]
+WhenBusy = Annotated[
+    str, PlainValidator(accept.word(WHEN_BUSY, "when_busy")), WithJsonSchema({"enum": list(WHEN_BUSY)})
+]
+OutputTypes = Annotated[
+    dict[str, str],
+    PlainValidator(
+        containers.mapping_of(
+            accept.identifier, accept.word(TYPES, "type"), "outputs and types", "{summary: list, mean: number}"
+        )
+    ),
+    WithJsonSchema({"type": "object", "additionalProperties": {"enum": list(TYPES)}}),
+]
+PipelineName = Annotated[str, PlainValidator(accept.pipeline_name), WithJsonSchema(_WORDING)]
+#: What an editor is told of the path of a pipeline's file.
+PIPELINE_FILE = {"type": "string", "pattern": r"\.[yY][aA]?[mM][lL]$"}

@@ -1,4 +1,4 @@
-"""The types that an input can have."""
+"""The types that an input, an output and a field of a form can have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from orchestrator.pipelines.wording import kind_of
 TypeWord = Literal["any", "string", "number", "integer", "boolean", "list", "mapping", "path"]
 #: The words, in the order in which they are told.
 TYPES: tuple[TypeWord, ...] = get_args(TypeWord)
+#: Those that a field of a form can have: a person's answer names no file.
+FIELD_TYPES: tuple[TypeWord, ...] = tuple(word for word in TYPES if word != "path")
 
 
 def _is_number(value: Any) -> bool:

@@ -1,26 +1,28 @@
-"""What pydantic found in a definition, in the words of the format; and what of the definition is still worth checking.
-
-A file with one wrong key should tell about its wrong references as well. So what is at fault is taken out, and the
-rest, which is valid, goes through the same checks as a whole definition.
-"""
+"""What pydantic found in a definition, in the words of the format."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any, cast, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.pipelines.definition import PipelineDef
 from orchestrator.pipelines.positions import MOST_FAULTS, Finding
 from orchestrator.pipelines.unfit import Unfit
 from orchestrator.pipelines.wording import Path, kind_of, nearest, shorten
 
-_KEYS: dict[str | int, str] = {"with_": "with", "set_": "set", "as_": "as"}
+_KEYS: dict[str | int, str] = {f"{word}_": word for word in ("with", "set", "as", "while", "return", "finally")}
 _CONTAINERS = {"list_type": "list", "dict_type": "mapping", "model_type": "mapping", "model_attributes_type": "mapping"}
+
+#: A list that cannot be empty -> what to say.
+_LEAST = {
+    "on_error": "on_error needs at least one rule",
+    "switch": "a switch needs at least one case",
+    "parallel": "a parallel step needs at least one branch",
+    "finally": "finally needs at least one step",
+}
 
 #: The short forms that people try, and what they stand for.
 _EXAMPLES = {
@@ -28,6 +30,13 @@ _EXAMPLES = {
     "retry": "for example `retry: {max_attempts: 3}`",
     "defaults": "for example `defaults: {timeout: 60s}`",
     "steps": "each step begins with `- id:`",
+    "finally": "each step begins with `- id:`",
+    "parallel": "each branch is a step, which begins with `- id:`",
+    "switch": "each case begins with `- when:`, and has `steps`",
+    "form": "for example `form: {amount: {type: number, default: 5}}`",
+    "effect": "for example `effect: {in_doubt: ask}`",
+    "concurrency": 'for example `concurrency: {key: "${customer}"}`',
+    "pipelines": "for example `pipelines: {child: child.yaml}`",
     "on_error": "for example `on_error: [{category: network, strategy: skip}]`",
 }
 
@@ -67,8 +76,8 @@ def _findings(detail: ErrorDetails, model: type[BaseModel]) -> Iterator[Finding]
             key = str(path[-1])
             yield Finding(path[:-1], f"{_owner(path[:-1], model)} needs the key {key!r}", lacks=key)
         case "too_short":
-            what = "on_error needs at least one rule" if "on_error" in path else "a pipeline needs at least one step"
-            yield Finding(path, what)
+            owner = _owner(path[:-1], model).replace("a step", "a block")
+            yield Finding(path, _LEAST.get(str(path[-1])) or f"{owner} needs at least one step")
         case type_ if container := _CONTAINERS.get(type_):
             yield Finding(path, f"expected a {container}, got {kind_of(detail['input'])}", hint=_example(path))
         case _:
@@ -81,13 +90,20 @@ def _example(path: Path) -> str:
 
 
 def _owner(path: Path, model: type[BaseModel]) -> str:
-    if not path:
-        return f"a {getattr(model, '_what', 'pipeline')}"
-    return "a rule" if "on_error" in path else "a step"
+    """What the mapping at `path` is: `a step`, `an effect`."""
+    owner = _model_at(model, path)
+    what = getattr(owner, "_what", "pipeline") if owner is not None else "step"
+    return what if path[-1:] == (what,) else f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
 
 
 def keys_at(model: type[BaseModel], path: Path) -> list[str]:
     """The keys that the mapping at `path` may have."""
+    there = _model_at(model, path)
+    return [info.serialization_alias or name for name, info in there.model_fields.items()] if there else []
+
+
+def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
+    """The model of the mapping at `path`."""
     parts = iter(path)
     for part in parts:
         inner, nested = next(
@@ -95,11 +111,11 @@ def keys_at(model: type[BaseModel], path: Path) -> list[str]:
             (None, False),
         )
         if inner is None:
-            return []
+            return None
         model = inner
         if nested:
             next(parts, None)
-    return [info.serialization_alias or name for name, info in model.model_fields.items()]
+    return model
 
 
 def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
@@ -111,64 +127,3 @@ def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
         if inner is not None:
             return inner, nested or get_origin(annotation) in (list, dict)
     return None, False
-
-
-@dataclass(frozen=True, slots=True)
-class ValidParts:
-    """A definition without what is at fault. `keys` are those that each step has in the file, faulty ones included;
-    `names` are names that its faulty parts would have."""
-
-    definition: PipelineDef
-    keys: list[frozenset[str]]
-    names: frozenset[str]
-
-
-def valid_parts(data: Any, findings: list[Finding]) -> ValidParts | None:
-    """What is left of a definition; None where nothing can be said about it."""
-    if not isinstance(data, Mapping) or not isinstance(data.get("steps"), list):
-        return None
-    if not isinstance(data.get("inputs", {}), Mapping):
-        return None
-    raw = [_without_null(step) if isinstance(step, Mapping) else {} for step in data["steps"]]
-    bad = {finding.path[:length] for finding in findings for length in range(1, len(finding.path) + 1)}
-    steps = [_sound(step, ("steps", index), bad) for index, step in enumerate(raw)]
-    outputs = data.get("outputs", {})
-    rest = {
-        "inputs": {name: spec if ("inputs", name) not in bad else {} for name, spec in data.get("inputs", {}).items()},
-        "steps": steps,
-        "outputs": {
-            name: value
-            for name, value in (outputs.items() if isinstance(outputs, Mapping) else ())
-            if ("outputs", name) not in bad
-        },
-    }
-    names = frozenset(name for index, step in enumerate(raw) for name in _names(step, ("steps", index), bad))
-    return ValidParts(cast(PipelineDef, rest), [frozenset(step) for step in raw], names)
-
-
-def _sound(step: Mapping[str, Any], path: Path, bad: set[Path]) -> dict[str, Any]:
-    """A step without the keys that are at fault; of faulty rules the rest, as `error_rules` takes it."""
-    kept = {key: value for key, value in step.items() if (*path, key) not in bad}
-    rules = step.get("on_error")
-    if (*path, "on_error") in bad and isinstance(rules, list):
-        kept["on_error"] = [_sound_rule(rule, (*path, "on_error", place), bad) for place, rule in enumerate(rules)]
-    return kept
-
-
-def _sound_rule(rule: Any, path: Path, bad: set[Path]) -> dict[str, Any]:
-    if not isinstance(rule, Mapping):
-        return {}
-    return {key: None if (*path, key) in bad else value for key, value in rule.items()}
-
-
-def _without_null(step: Mapping[str, Any]) -> dict[str, Any]:
-    """A key with nothing behind it is as good as none."""
-    return {key: value for key, value in step.items() if value is not None}
-
-
-def _names(step: Mapping[str, Any], path: Path, bad: set[Path]) -> Iterator[str]:
-    """The names that the faulty keys of a step are meant to give."""
-    for key in ("id", "as", "set"):
-        if (*path, key) in bad:
-            given = step.get(key)
-            yield from [given] if isinstance(given, str) else given if isinstance(given, Mapping) else ()

@@ -9,139 +9,84 @@ pydantic is imported by the modules of the model only, so that a recorded pipeli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
-from orchestrator.pipelines import checks, fields
+from orchestrator.errors import PipelineFileError
+from orchestrator.pipelines import accept, checks, fields
 from orchestrator.pipelines.base import Model
-from orchestrator.pipelines.definition import PipelineDef, StepDef, fingerprint_of
+from orchestrator.pipelines.definition import PipelineDef, fingerprint_of, steps_of
 from orchestrator.pipelines.inputs import bind_inputs
-from orchestrator.pipelines.invalid import findings_of, valid_parts
+from orchestrator.pipelines.invalid import findings_of
+from orchestrator.pipelines.linking import Linked, link, no_file
+from orchestrator.pipelines.parts import Concurrency, Effect, FormField, InputSpec
 from orchestrator.pipelines.policies import Defaults, OnError, Retry
 from orchestrator.pipelines.positions import Finding, Positions, report
-from orchestrator.pipelines.rules import step_rules
+from orchestrator.pipelines.step_model import Case, Step
+from orchestrator.pipelines.valid_parts import valid_parts
 from orchestrator.pipelines.yaml_source import parse_yaml, read_text
 
 if TYPE_CHECKING:
     from orchestrator.pipelines.input_types import TypeWord
-    from orchestrator.pipelines.policies import Span
 
     _NOTHING: Mapping[str, Any] = {}
 
 
-class InputSpec(Model):
-    """An input: its type and, unless it must be given, its default."""
-
-    _what = "input"
-    _kept = frozenset({"default"})
-
-    type: fields.Type = Field("any", description="What the value must be. A path is a file or folder.")
-    default: fields.Plain = Field(
-        None, description="The value where none is given; without it the input is required. A path is beside the file."
-    )
-    description: fields.Text = Field("", description="One line for whoever runs the pipeline.")
-
-    if TYPE_CHECKING:
-
-        def __init__(self, *, type: TypeWord = "any", default: Any = ..., description: str = "") -> None: ...
-
-    @property
-    def required(self) -> bool:
-        """Whether it has no default."""
-        return "default" not in self.model_fields_set
+def _named(value: Any) -> Any:
+    """A pipeline within another's file has its key as its name, unless it has one."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: {"pipeline": name, **entry} if isinstance(entry, Mapping) and "pipeline" not in entry else entry
+        for name, entry in value.items()
+    }
 
 
-class Step(Model):
-    """A step: exactly one of `call`, `run` and `set`, and what modifies it."""
-
-    _what = "step"
-
-    id: fields.Identifier = Field(description="Its name; also the variable that holds its output.")
-    call: fields.Target | None = Field(
-        None, description="A Python function: module:function, beside the file or installed."
-    )
-    with_: fields.Arguments | None = Field(
-        None, validation_alias="with", serialization_alias="with", description="call: the keyword arguments."
-    )
-    run: fields.Command | None = Field(None, description="A program with its arguments as a list, or a text for sh.")
-    env: fields.Environment | None = Field(None, description="run: additions to the environment.")
-    cwd: fields.Text | None = Field(None, description="run: the working folder, seen from the file's folder.")
-    parse: fields.Parse = Field("text", description="run: json reads what the program printed into the field json.")
-    set_: fields.Variables | None = Field(
-        None, validation_alias="set", serialization_alias="set", description="Variables of the whole execution to set."
-    )
-    needs: fields.Identifiers | None = Field(
-        None, description="Steps to wait for, added to those that its ${…} mention."
-    )
-    when: fields.Condition | None = Field(
-        None, description="The step is skipped where this is false; its output is null then."
-    )
-    for_each: fields.Items | None = Field(None, description="Do the step once for each item of a list or a mapping.")
-    as_: fields.Identifier | None = Field(
-        None, validation_alias="as", serialization_alias="as", description="for_each: the name of the item (item)."
-    )
-    max_parallel: fields.Count | None = Field(None, description="for_each: how many items at a time.")
-    timeout: fields.TimeLimit | None = Field(None, description="How long one attempt may take.")
-    retry: Retry | None = Field(None, description="When a failed attempt is tried again; without it, never.")
-    on_error: Annotated[list[OnError], Field(min_length=1)] | None = Field(
-        None, description="What follows a failed attempt: the first rule that matches its error; else retry decides."
-    )
-    checkpoint: fields.Name | None = Field(
-        None, description="Name of a checkpoint that is made when the step has ended."
-    )
-    important: fields.Boolean = Field(False, description="True: a checkpoint is made when the step has ended.")
-    runner: fields.Runner | None = Field(None, description="call: process runs the function in a process of its own.")
-    returns: fields.ResultFields | None = Field(
-        None, description="call: the fields of the output, to check ${step.field} before the run."
-    )
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            *,
-            id: str,
-            call: str | Callable[..., Any] | None = None,
-            with_: Mapping[str, Any] | None = None,
-            run: str | Sequence[str | int | float] | None = None,
-            env: Mapping[str, str | int | float | bool] | None = None,
-            cwd: str | None = None,
-            parse: Literal["text", "json"] = "text",
-            set_: Mapping[str, Any] | None = None,
-            needs: Sequence[str] | None = None,
-            when: str | bool | None = None,
-            for_each: str | Sequence[Any] | Mapping[str, Any] | None = None,
-            as_: str | None = None,
-            max_parallel: int | None = None,
-            timeout: Span | None = None,
-            retry: Retry | Mapping[str, Any] | None = None,
-            on_error: Sequence[OnError | Mapping[str, Any]] | None = None,
-            checkpoint: str | None = None,
-            important: bool = False,
-            runner: Literal["process"] | None = None,
-            returns: Sequence[str] | Mapping[str, str] | None = None,
-        ) -> None: ...
-
-    def _rules(self) -> Iterable[Finding]:
-        step: StepDef = self.canonical()
-        return step_rules(step, (), step.keys())
+def _member(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """An entry of `pipelines`: the path of a file, or a pipeline."""
+    return accept.pipeline_file(value) if isinstance(value, str) else validate(value)
 
 
 class Pipeline(Model):
     """A pipeline. Equal pipelines have equal canonical forms."""
 
+    _as_given = frozenset({"pipelines"})
+
     pipeline: fields.Name = Field(description="Its name.")
     description: fields.Text = Field("", description="What it is for.")
     inputs: dict[fields.Identifier, InputSpec] = Field({}, description="What whoever runs it may give.")
-    defaults: Defaults = Field(Defaults(), description="What holds for every step that does not say otherwise.")
+    defaults: Defaults = Field(Defaults(), description="What holds for the steps that do not say otherwise.")
     steps: list[Step] = Field(min_length=1, description="What is done. The order follows from who uses whose output.")
+    finally_: Annotated[list[Step], Field(min_length=1)] | None = Field(
+        None,
+        validation_alias="finally",
+        serialization_alias="finally",
+        description="What is done at the end, whatever happened.",
+    )
     outputs: fields.Outputs = Field({}, description="What comes out: names and values.")
+    returns: fields.OutputTypes = Field({}, description="The types of outputs, checked at the end.")
+    concurrency: Concurrency | None = Field(None, description="Which executions run one at a time.")
+    pipelines: Annotated[
+        dict[fields.PipelineName, Annotated[Pipeline, WrapValidator(_member), WithJsonSchema(fields.PIPELINE_FILE)]],
+        BeforeValidator(_named),
+    ] = Field({}, description="Names for other pipelines: files, or pipelines written here.")
 
     _base_dir: Path | None = PrivateAttr(None)
     _positions: Positions | None = PrivateAttr(None)
+    _folders: Mapping[str, str] = PrivateAttr({})
+    _linked: Linked | None = PrivateAttr(None)
 
     if TYPE_CHECKING:
 
@@ -149,17 +94,32 @@ class Pipeline(Model):
             self,
             *,
             pipeline: str,
-            steps: Sequence[Step],
+            steps: Sequence[Step | Mapping[str, Any]],
             description: str = "",
             inputs: Mapping[str, InputSpec | Mapping[str, Any]] = _NOTHING,
             defaults: Defaults | Mapping[str, Any] = _NOTHING,
+            finally_: Sequence[Step | Mapping[str, Any]] | None = None,
             outputs: Mapping[str, Any] = _NOTHING,
+            returns: Mapping[str, TypeWord] = _NOTHING,
+            concurrency: Concurrency | Mapping[str, Any] | None = None,
+            pipelines: Mapping[str, Pipeline | str | Mapping[str, Any]] = _NOTHING,
         ) -> None: ...
+
+    else:
+
+        def __init__(self, **data: Any) -> None:
+            super().__init__(**data)
+            self._link()
+
+        __init__.__pydantic_base_init__ = True
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a file. Raises PipelineFileError with every fault that can be seen without running it."""
-        return cls._read(read_text(path), str(path), Path(path).absolute().parent)
+        """Read a file, and those to which it refers.
+
+        Raises PipelineFileError with every fault that can be seen without running it.
+        """
+        return cls._read(read_text(path), str(path), Path(path).absolute())
 
     @classmethod
     def loads(cls, text: str, file: str = "<text>") -> Self:
@@ -167,29 +127,84 @@ class Pipeline(Model):
         return cls._read(text, file, None)
 
     @classmethod
-    def _read(cls, text: str, file: str, base_dir: Path | None) -> Self:
+    def _read(cls, text: str, file: str, path: Path | None) -> Self:
         data, positions = parse_yaml(text, file)
-        try:
-            pipeline = cls.model_validate(data, by_name=False)
-        except ValidationError as error:
-            found = findings_of(error, cls)
-            if (rest := valid_parts(data, found)) is not None:
-                found += checks.examine(rest.definition, keys=rest.keys, names=rest.names).findings
-            raise report(found, file, positions, _ids(data)) from None
-        pipeline._base_dir, pipeline._positions = base_dir, positions
+        pipeline, found = cls._validate(data)
+        written, folder = (pipeline.written() if pipeline else cls._sound(data)), path.parent if path else None
+        linked = Linked()
+        if _refers(written):
+            linked = link(written, folder, cls._read_member, file=path, positions=positions)
+        found += linked.findings
+        positions = positions.with_members(linked.places)
+        if pipeline is None or found:
+            raise _all_faults(data, found, linked, positions)
+        pipeline._base_dir, pipeline._positions, pipeline._linked = folder, positions, linked
         checks.check(pipeline)
         return pipeline
 
     @classmethod
+    def _read_member(cls, path: Path, label: str) -> tuple[Self, int]:
+        """Read a file to which another refers; its own references are resolved by the root."""
+        text = read_text(path)
+        data, positions = parse_yaml(text, label)
+        pipeline, found = cls._validate(data)
+        if pipeline is None:
+            raise _all_faults(data, found, Linked(), positions)
+        pipeline._base_dir, pipeline._positions = path.parent, positions
+        return pipeline, len(text)
+
+    @classmethod
+    def _validate(cls, data: Any) -> tuple[Self | None, list[Finding]]:
+        try:
+            return cls.model_validate(data, by_name=False), []
+        except ValidationError as error:
+            return None, findings_of(error, cls)
+
+    @classmethod
+    def _sound(cls, data: Any) -> Any:
+        """A definition with faults, with those pipelines in it as such that have none."""
+        entries = _named(data.get("pipelines")) if isinstance(data, Mapping) else None
+        if not isinstance(entries, Mapping):
+            return data
+        inner = {name: entry for name, entry in entries.items() if isinstance(entry, Mapping)}
+        return {**data, "pipelines": {**entries, **{name: cls._validate(inner[name])[0] for name in inner}}}
+
+    @classmethod
     def from_canonical(cls, canonical: Mapping[str, Any], base_dir: str | Path | None = None) -> Self:
         """The pipeline that `canonical()` was taken of. Raises PipelineFileError where it is none."""
-        pipeline = cls(**canonical)
-        pipeline._base_dir = Path(base_dir) if base_dir else None
+        folders, bare = _without_folders(canonical.get("pipelines"))
+        pipeline = cls(**{**canonical, "pipelines": bare} if folders else canonical)
+        pipeline._base_dir, pipeline._folders = Path(base_dir) if base_dir else None, folders
+        if folders:
+            pipeline._link()
         return pipeline
+
+    def _link(self) -> None:
+        """Resolve what it refers to; for one that comes from no file."""
+        linked = Linked()
+        written: Any = ()
+        if self.pipelines or any(step.refers for step in [*self.steps, *(self.finally_ or ())]):
+            written = self.written()
+            linked = link(written, self._base_dir, no_file, folders=self._folders)
+        label = f"<pipeline {self.pipeline}>"
+        if linked.places:
+            self._positions = Positions(label, ()).with_members(linked.places)
+        if linked.findings:
+            raise report(linked.findings, label, self._positions, written, linked.faults)
+        self._linked = linked
 
     def canonical(self) -> PipelineDef:
         """Plain data, ready for JSON: what was set, keys as in a file, durations in seconds."""
-        return cast(PipelineDef, super().canonical())
+        plain = cast(PipelineDef, self.written())
+        linked = self._linked or Linked()
+        plain.pop("pipelines", None)
+        if linked.members:
+            plain["pipelines"] = deepcopy(linked.members)
+        if linked.refs:
+            for place, step in steps_of(plain):
+                if place in linked.refs:
+                    step["pipeline"] = linked.refs[place]
+        return plain
 
     @property
     def base_dir(self) -> Path | None:
@@ -200,6 +215,11 @@ class Pipeline(Model):
     def positions(self) -> Positions | None:
         """Where its nodes stand in its file; None where it has none."""
         return self._positions
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it is no part of another's file."""
+        return self._linked is not None
 
     @property
     def fingerprint(self) -> str:
@@ -213,9 +233,44 @@ class Pipeline(Model):
         return hash(self.fingerprint)
 
 
-def _ids(data: Any) -> list[Any]:
-    steps = data.get("steps") if isinstance(data, dict) else None
-    return [step.get("id") if isinstance(step, dict) else None for step in steps] if isinstance(steps, list) else []
+def _without_folders(members: Any) -> tuple[dict[str, str], Any]:
+    """The folders of recorded members, and the members without."""
+    if not isinstance(members, Mapping):
+        return {}, members
+    found = {ref: member.get("folder") for ref, member in members.items() if isinstance(member, Mapping)}
+    folders = {ref: folder for ref, folder in found.items() if isinstance(folder, str)}
+    bare = {ref: {key: part for key, part in members[ref].items() if key != "folder"} for ref in folders}
+    return folders, {**members, **bare}
 
 
-__all__ = ["Defaults", "InputSpec", "OnError", "Pipeline", "Retry", "Step", "bind_inputs"]
+def _refers(definition: Any) -> bool:
+    """Whether a definition, which may have faults, refers to pipelines."""
+    if not isinstance(definition, Mapping):
+        return False
+    given = cast(PipelineDef, definition)
+    return bool(given.get("pipelines")) or any("pipeline" in step for _, step in steps_of(given))
+
+
+def _all_faults(data: Any, found: list[Finding], linked: Linked, positions: Positions) -> PipelineFileError:
+    """The error for a file with faults; what is sound of it is checked as a whole one would be."""
+    rest = valid_parts(data, found, linked) if linked.is_complete else None
+    if rest is not None:
+        told = {finding.path for finding in found}
+        more = checks.examine(rest.definition, keys=rest.keys, names=rest.names).all_findings()
+        found = found + [finding for finding in more if finding.path not in told]
+    return report(found, positions.file, positions, data, linked.faults)
+
+
+__all__ = [
+    "Case",
+    "Concurrency",
+    "Defaults",
+    "Effect",
+    "FormField",
+    "InputSpec",
+    "OnError",
+    "Pipeline",
+    "Retry",
+    "Step",
+    "bind_inputs",
+]

@@ -8,7 +8,7 @@ every writer. A step that others may replace when it fails needs what they need:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from orchestrator.errors import PipelineError
@@ -38,8 +38,11 @@ def writers_of(steps: Iterable[CompiledStep]) -> dict[str, list[int]]:
     return writers
 
 
-def infer_needs(steps: Sequence[CompiledStep], inputs: Iterable[str]) -> Needs:
-    """What each step needs; names that nothing has are passed over.
+def infer_needs(steps: Sequence[CompiledStep], given: Container[str]) -> Needs:
+    """What each step needs of the others; names that none of them gives are passed over.
+
+    `given` are the variables that are set before: the inputs, and for the steps of a block what is set outside of it. A
+    step with steps inside needs what these use, and writes what these write.
 
     A writer that is needed by a later writer of the same variable is left out: who waits for the later one waits for it
     too. So a counter that a thousand steps raise costs a thousand edges, not half a million.
@@ -47,7 +50,6 @@ def infer_needs(steps: Sequence[CompiledStep], inputs: Iterable[str]) -> Needs:
     index_of = {step.id: index for index, step in reversed(list(enumerate(steps))) if step.id}
     writers = writers_of(steps)
     latest: dict[str, set[int]] = {}
-    given = frozenset(inputs)
     needs: Needs = []
     edges = 0
     for index, step in enumerate(steps):

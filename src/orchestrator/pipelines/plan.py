@@ -1,147 +1,76 @@
 """The plan: a checked pipeline with everything decided that can be decided before it runs.
 
-The engine reads plans only. A plan is immutable and shared by all executions of one pipeline.
+The engine reads plans only. A plan is immutable and shared by all executions of one pipeline. Those of the pipelines
+that it runs as sub-pipelines are made when they are first asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.failure import RetryConfig
-from orchestrator.pipelines.analysis import Analysis
+from orchestrator.pipelines.analysis import Analysis, recorded_graph
 from orchestrator.pipelines.checks import examine, raise_findings
-from orchestrator.pipelines.compiling import CompiledStep, compile_outputs, compile_step
-from orchestrator.pipelines.definition import (
-    DefaultsDef,
-    Definition,
-    Kind,
-    PipelineDef,
-    StepDef,
-    fingerprint,
-    fingerprint_of,
-    kind_of_step,
+from orchestrator.pipelines.compiling import compile_outputs
+from orchestrator.pipelines.definition import SELF, Definition, PipelineDef, fingerprint_of
+from orchestrator.pipelines.flow_specs import (
+    ApproveSpec,
+    BlockSpec,
+    CaseSpec,
+    FailSpec,
+    ParallelSpec,
+    PipelineSpec,
+    ReturnSpec,
+    SignalSpec,
+    SwitchSpec,
+    WaitSpec,
 )
-from orchestrator.pipelines.needs import in_order
-from orchestrator.pipelines.plan_policies import error_rules_of, retry_of
+from orchestrator.pipelines.planned import Flow, FlowGraph, PlannedStep, planned_steps
 from orchestrator.pipelines.specs import (
     CallSpec,
+    Effect,
     ErrorRule,
     LoopSpec,
     RunSpec,
     SetSpec,
     ShellText,
     Spec,
+    WhileSpec,
     loop_items,
 )
+from orchestrator.pipelines.step_compiler import Part
 from orchestrator.pipelines.templates import Compiled
 
 if TYPE_CHECKING:
     from orchestrator.pipelines.positions import Positions
 
-
-class PlannedStep:
-    """One step. `needs` and `dependents` are ids; `when_per_item` says that `when` is judged once for each item.
-
-    What is compiled of it (`spec`, `when`, `loop`) and made of its policies is made when it is first asked for: a
-    resume of a thousand steps looks at those that are left. Two threads that ask at once make the same.
-    """
-
-    __slots__ = (
-        "_defaults",
-        "checkpoint",
-        "definition",
-        "dependents",
-        "id",
-        "important",
-        "loop",
-        "max_parallel",
-        "needs",
-        "on_error",
-        "retry",
-        "runner",
-        "spec",
-        "timeout_seconds",
-        "when",
-        "when_per_item",
-    )
-
-    id: str
-    needs: frozenset[str]
-    dependents: tuple[str, ...]
-    #: Its canonical form.
-    definition: StepDef
-    spec: Spec
-    when: Compiled | None
-    when_per_item: bool
-    loop: LoopSpec | None
-    timeout_seconds: float | None
-    retry: RetryConfig
-    on_error: tuple[ErrorRule, ...]
-
-    def __init__(
-        self, definition: StepDef, defaults: DefaultsDef, needs: frozenset[str], dependents: tuple[str, ...]
-    ) -> None:
-        self.id, self.definition = definition["id"], definition
-        self.needs, self.dependents = needs, dependents
-        self._defaults: DefaultsDef = {} if "set" in definition else defaults
-        self.timeout_seconds = definition.get("timeout", self._defaults.get("timeout"))
-        self.checkpoint = definition.get("checkpoint")
-        self.important = definition.get("important", False)
-        self.runner = definition.get("runner")
-        #: How many items of its loop run at a time; None where it says nothing, or has no loop.
-        self.max_parallel = definition.get("max_parallel") if "for_each" in definition else None
-
-    @property
-    def kind(self) -> Kind:
-        """Which of the kinds it is."""
-        return kind_of_step(self.definition)
-
-    @property
-    def target(self) -> str | None:
-        """The handler that it calls, `module:function`; None where it calls none."""
-        return self.definition.get("call")
-
-    @property
-    def fingerprint(self) -> str:
-        """A short hash of its canonical form."""
-        return fingerprint(self.definition)
-
-    def take(self, compiled: CompiledStep) -> None:
-        """Take what was compiled of it."""
-        self.when, self.when_per_item, self.loop = compiled.when, compiled.when_per_item, compiled.loop
-        self.spec = compiled.spec
-
-    def __getattr__(self, name: str) -> Any:
-        """A slot that was not filled yet."""
-        if name in ("spec", "when", "when_per_item", "loop"):
-            self.take(compile_step(self.definition, ("steps", self.id)))
-        elif name == "retry":
-            self.retry = retry_of(self.definition, self._defaults)
-        elif name == "on_error":
-            self.on_error = error_rules_of(self.definition)
-        else:
-            raise AttributeError(f"a planned step has no {name}")
-        return getattr(self, name)
+#: What is recorded of the graphs of a pipeline: that of its steps, or `{"steps": …, "finally": …, "pipelines": {…}}`.
+Graph = FlowGraph | Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A pipeline, ready to run. `steps` are in an order in which they can run; `canonical` is what is recorded.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Flow):
+    """A pipeline, ready to run. `canonical` is what is recorded, and so is `graph`: to infer it takes as long as the
+    rest of a plan.
 
-    `graph` says of each step, in the order of the definition, which others it needs: recorded too, since to infer it
-    takes as long as all the rest.
+    `pipelines` are the plans of all pipelines that are reached from the root, by the names that steps have for them,
+    the root among them (`definition.SELF`). The plans of one root share them.
     """
 
     pipeline_id: str
     fingerprint: str
-    steps: Mapping[str, PlannedStep]
+    #: What runs whatever has happened, in an order in which it can run.
+    finally_: Mapping[str, PlannedStep]
     outputs: Mapping[str, Compiled]
     canonical: PipelineDef
-    graph: Sequence[Sequence[int]]
+    graph: Graph
     base_dir: Path | None = None
+    #: The types that outputs must have.
+    returns: Mapping[str, str]
+    pipelines: Mapping[str, Plan]
 
 
 def make_plan(pipeline: Definition, examined: Analysis | None = None) -> Plan:
@@ -151,39 +80,84 @@ def make_plan(pipeline: Definition, examined: Analysis | None = None) -> Plan:
     """
     analysis = examined or examine(pipeline.canonical())
     definition = analysis.definition
-    raise_findings(analysis.findings, definition, pipeline.positions)
-    graph = [sorted(needed) for needed in analysis.needs]
-    steps = _planned(definition, graph)
-    for step in analysis.steps:
-        steps[step.id].take(step)
-    outputs = {str(part.path[-1]): part.value for part in analysis.outputs}
+    raise_findings(analysis.all_findings(), definition, pipeline.positions)
+    graph = recorded_graph(analysis)
+    plan = _root(definition, graph, fingerprint_of(definition), pipeline.base_dir, analysis.outputs)
+    for planned, level in ((plan.steps, analysis.main), (plan.finally_, analysis.last)):
+        for step in level.steps:
+            planned[step.id].take(step)
+    return plan
+
+
+def recorded_plan(definition: PipelineDef, graph: Graph, fingerprint: str, base_dir: Path | None) -> Plan:
+    """The plan of a pipeline that was checked when its execution began, and recorded with its graph."""
+    return _root(definition, graph, fingerprint, base_dir, compile_outputs(definition.get("outputs", {})))
+
+
+def member_folder(member: PipelineDef, root_folder: Path | None) -> Path | None:
+    """The folder of the file of a pipeline that a root holds; None where the root has none."""
+    folder = member.get("folder")
+    return Path(normpath(root_folder / folder)) if root_folder is not None and folder else root_folder
+
+
+def _root(
+    definition: PipelineDef, graph: Graph, fingerprint: str, base_dir: Path | None, outputs: tuple[Part, ...]
+) -> Plan:
+    inside = graph["pipelines"] if isinstance(graph, Mapping) else {}
+    members = _Members(definition.get("pipelines", {}), inside, base_dir)
+    members.root = _plan(definition, graph, fingerprint, base_dir, outputs, members)
+    return members.root
+
+
+def _plan(
+    definition: PipelineDef,
+    graph: Graph,
+    fingerprint: str,
+    base_dir: Path | None,
+    outputs: tuple[Part, ...],
+    members: Mapping[str, Plan],
+) -> Plan:
+    main, last = (graph["steps"], graph["finally"]) if isinstance(graph, Mapping) else (graph, ())
+    defaults = definition.get("defaults", {})
     return Plan(
-        definition["pipeline"], fingerprint_of(definition), steps, outputs, definition, graph, pipeline.base_dir
+        pipeline_id=definition["pipeline"],
+        fingerprint=fingerprint,
+        steps=planned_steps(definition["steps"], defaults, main),
+        finally_=planned_steps(definition.get("finally", ()), defaults, last),
+        outputs={str(part.path[-1]): part.value for part in outputs},
+        canonical=definition,
+        graph=graph,
+        base_dir=base_dir,
+        returns=definition.get("returns", {}),
+        pipelines=members,
     )
 
 
-def recorded_plan(
-    definition: PipelineDef, graph: Sequence[Sequence[int]], fingerprint: str, base_dir: Path | None
-) -> Plan:
-    """The plan of a pipeline that was checked when its execution began, and recorded with its graph."""
-    outputs = {str(part.path[-1]): part.value for part in compile_outputs(definition.get("outputs", {}))}
-    return Plan(definition["pipeline"], fingerprint, _planned(definition, graph), outputs, definition, graph, base_dir)
+class _Members(Mapping[str, Plan]):
+    """The plans of a root and of all pipelines that are reached from it, each made when it is first asked for."""
 
+    def __init__(
+        self, definitions: Mapping[str, PipelineDef], graphs: Mapping[str, Graph], base_dir: Path | None
+    ) -> None:
+        self._definitions, self._graphs, self._base_dir = definitions, graphs, base_dir
+        self._made: dict[str, Plan] = {}
+        self.root: Plan
 
-def _planned(definition: PipelineDef, graph: Sequence[Sequence[int]]) -> dict[str, PlannedStep]:
-    """The steps, none of them compiled, in an order in which they can run."""
-    steps, defaults = definition["steps"], definition.get("defaults", {})
-    ids = [step["id"] for step in steps]
-    dependents: list[list[str]] = [[] for _ in steps]
-    for id_, needed in zip(ids, graph, strict=True):
-        for need in needed:
-            dependents[need].append(id_)
-    return {
-        ids[index]: PlannedStep(
-            steps[index], defaults, frozenset([ids[need] for need in graph[index]]), tuple(dependents[index])
-        )
-        for index in in_order(graph)
-    }
+    def __getitem__(self, ref: str) -> Plan:
+        if ref == SELF:
+            return self.root
+        if (plan := self._made.get(ref)) is None:
+            definition, graph = self._definitions[ref], self._graphs[ref]
+            folder = member_folder(definition, self._base_dir)
+            outputs = compile_outputs(definition.get("outputs", {}))
+            plan = self._made[ref] = _plan(definition, graph, fingerprint_of(definition), folder, outputs, self)
+        return plan
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((SELF, *self._definitions))
+
+    def __len__(self) -> int:
+        return 1 + len(self._definitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,16 +178,30 @@ class Recorded:
 
 
 __all__ = [
+    "ApproveSpec",
+    "BlockSpec",
     "CallSpec",
+    "CaseSpec",
+    "Effect",
     "ErrorRule",
+    "FailSpec",
+    "Flow",
+    "Graph",
     "LoopSpec",
+    "ParallelSpec",
+    "PipelineSpec",
     "Plan",
     "PlannedStep",
     "Recorded",
+    "ReturnSpec",
     "RunSpec",
     "SetSpec",
     "ShellText",
+    "SignalSpec",
     "Spec",
+    "SwitchSpec",
+    "WaitSpec",
+    "WhileSpec",
     "loop_items",
     "make_plan",
     "recorded_plan",

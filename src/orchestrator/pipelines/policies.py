@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -35,6 +35,9 @@ class Retry(Model):
     on: fields.Categories = Field(
         ["network", "timeout", "resource"], description="The categories of errors that are tried again."
     )
+    timeout: fields.TimeLimit | None = Field(
+        None, description="How long tries and waits may take in all, from the first failure on."
+    )
 
     if TYPE_CHECKING:
 
@@ -48,20 +51,8 @@ class Retry(Model):
             exponential_backoff: bool = True,
             jitter: float = 0.0,
             on: Sequence[str] = ("network", "timeout", "resource"),
+            timeout: Span | None = None,
         ) -> None: ...
-
-
-class Defaults(Model):
-    """What holds for every `call` and `run` step that does not say otherwise."""
-
-    _what = "defaults"
-
-    timeout: fields.TimeLimit | None = Field(None, description="How long one attempt may take.")
-    retry: Retry | None = Field(None, description="When a failed attempt is tried again.")
-
-    if TYPE_CHECKING:
-
-        def __init__(self, *, timeout: Span | None = None, retry: Retry | Mapping[str, Any] | None = None) -> None: ...
 
 
 class OnError(Model):
@@ -126,3 +117,25 @@ class OnError(Model):
 
     def _rules(self) -> Iterable[Finding]:
         return rule_findings(self.canonical(), ())
+
+
+class Defaults(Model):
+    """What holds for every step that does not say otherwise."""
+
+    _what = "defaults"
+
+    timeout: fields.TimeLimit | None = Field(None, description="How long one attempt of a call or run step may take.")
+    retry: Retry | None = Field(None, description="When a failed attempt of a call or run step is tried again.")
+    on_error: Annotated[list[OnError], Field(min_length=1)] | None = Field(
+        None, description="What follows a failed attempt of a call, run or compound step."
+    )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            timeout: Span | None = None,
+            retry: Retry | Mapping[str, Any] | None = None,
+            on_error: Sequence[OnError | Mapping[str, Any]] | None = None,
+        ) -> None: ...

@@ -7,7 +7,7 @@ serve a pipeline that was built in Python. A `Finding` is that; a `Fault` is wha
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,10 +59,20 @@ class Finding:
 
 
 class Positions:
-    """The lines of a text and the tree of its nodes."""
+    """The lines of a text and the tree of its nodes.
 
-    def __init__(self, file: str, lines: Sequence[str], root: Spot | None = None) -> None:
-        self.file, self._lines, self._root = file, lines, root
+    `members` are the pipelines that stand in other files, or elsewhere in this one: for each the positions of its file,
+    and its place there. What is below `("pipelines", name)` is looked up in the member of that name.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        lines: Sequence[str],
+        root: Spot | None = None,
+        members: Mapping[str, tuple[Positions, Path]] | None = None,
+    ) -> None:
+        self.file, self._lines, self._root, self._members = file, lines, root, members or {}
 
     @classmethod
     def of_text(cls, file: str, text: str) -> Positions:
@@ -71,7 +81,16 @@ class Positions:
 
     def rooted(self, root: Spot | None) -> Positions:
         """The same lines, with the tree of nodes."""
-        return Positions(self.file, self._lines, root)
+        return Positions(self.file, self._lines, root, self._members)
+
+    def with_members(self, members: Mapping[str, tuple[Positions, Path]]) -> Positions:
+        """The same, with the positions of other pipelines."""
+        return Positions(self.file, self._lines, self._root, members)
+
+    def home(self, path: Path) -> tuple[Positions, Path]:
+        """The positions of the file in which the node at `path` stands, and its path there."""
+        member = self._members.get(str(path[1])) if len(path) > 1 and path[0] == "pipelines" else None
+        return (member[0], (*member[1], *path[2:])) if member else (self, path)
 
     def within(self, line: int, column: int) -> tuple[int, int]:
         """The place, or the end of the text where that has no such line: a parser may see one behind it."""
@@ -82,7 +101,12 @@ class Positions:
         return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
 
     def of(self, path: Path, *, at_key: bool = False) -> tuple[int, int]:
-        """Line and column, from 1, of the node at `path`, or of the deepest node above it that there is."""
+        """Line and column, from 1, of the node at `path`, or of the deepest node above it that there is.
+
+        Both are 0 where there is no text.
+        """
+        if not self._lines:
+            return 0, 0
         spot, key = self._find(path)
         line, column = key if at_key and key else (spot.line, spot.column) if spot else (0, 0)
         return line + 1, column + 1
@@ -94,7 +118,7 @@ class Positions:
         """
         spot, _ = self._find(path)
         if spot is None:
-            return 1, 1
+            return self.of(())
         near = [(abs(there - offset), line, column) for line, column, there in self._occurrences(spot, placeholder)]
         _, line, column = min(near, default=(0, spot.line, spot.column))
         return line + 1, column + 1
@@ -133,31 +157,51 @@ class Positions:
 
 
 def report(
-    findings: Iterable[Finding], file: str, positions: Positions | None, step_ids: Sequence[object] = ()
+    findings: Iterable[Finding],
+    file: str,
+    positions: Positions | None,
+    definition: object = (),
+    others: Sequence[Fault] = (),
 ) -> PipelineFileError:
-    """The error that shows the findings: in order of their place in the file, or by path where there is no file."""
-    ordered = sorted(findings, key=lambda finding: (_node(finding, positions), finding.offset))
+    """The error that shows the findings: in order of their place in the file, or by path where there is no file.
+
+    `definition` gives the steps their names; of a whole one its ids will do. `others` are faults of other files.
+    """
+    there = positions or Positions(file, ())
+    homes: dict[str, int] = {there.file: -1}
+    ordered = sorted(
+        findings, key=lambda finding: (_home(finding, there, homes), _node(finding, there), finding.offset)
+    )
     budget = _HINT_BUDGET
     faults = []
     for finding in ordered[:MOST_FAULTS]:
-        line, column = _place(finding, positions)
+        line, column = _place(finding, there)
         hint = finding.hint
         if not hint and finding.name and len(finding.known) <= budget:
             budget -= len(finding.known)
             hint = did_you_mean(finding.name, finding.known)
-        where = path_text(finding.path, step_ids)
-        source = positions.line(line) if positions else ""
-        faults.append(Fault(finding.message, line, column, source, where, hint))
-    if len(ordered) > MOST_FAULTS:
-        faults.append(Fault(f"… and {len(ordered) - MOST_FAULTS} more faults"))
+        where = path_text(finding.path, definition)
+        home, _ = there.home(finding.path)
+        other = home.file if home.file != there.file else ""
+        faults.append(Fault(finding.message, line, column, home.line(line), where, hint, other))
+    faults += others[: MOST_FAULTS - len(faults)]
+    if (more := len(ordered) + len(others) - len(faults)) > 0:
+        faults.append(Fault(f"… and {more} more faults"))
     return PipelineFileError(file, faults)
 
 
-def _node(finding: Finding, positions: Positions | None) -> tuple[int, int]:
-    return positions.of(finding.path, at_key=finding.at_key) if positions else (0, 0)
+def _home(finding: Finding, positions: Positions, seen: dict[str, int]) -> int:
+    """The place of a finding's file among the files: the root's, then in the order in which they are met."""
+    return seen.setdefault(positions.home(finding.path)[0].file, len(seen))
 
 
-def _place(finding: Finding, positions: Positions | None) -> tuple[int, int]:
-    if positions and finding.placeholder:
-        return positions.of_placeholder(finding.path, finding.placeholder, finding.offset)
-    return _node(finding, positions)
+def _node(finding: Finding, positions: Positions) -> tuple[int, int]:
+    home, path = positions.home(finding.path)
+    return home.of(path, at_key=finding.at_key)
+
+
+def _place(finding: Finding, positions: Positions) -> tuple[int, int]:
+    home, path = positions.home(finding.path)
+    if finding.placeholder:
+        return home.of_placeholder(path, finding.placeholder, finding.offset)
+    return home.of(path, at_key=finding.at_key)

@@ -25,14 +25,32 @@ def json_schema() -> dict[str, Any]:
     raw = Pipeline.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
     definitions = {name: _older(schema) for name, schema in raw.pop("$defs").items()}
     raw["properties"]["inputs"]["additionalProperties"] = False
+    member = {"anyOf": [raw["properties"]["pipelines"]["additionalProperties"], {"$ref": "#/definitions/Pipeline"}]}
+    raw["properties"]["pipelines"]["additionalProperties"] = member
+    root = {"$schema": DIALECT, **_older(raw), "title": "Orchestrator pipeline"}
+    inner = {key: part for key, part in root.items() if key not in ("$schema", "title")}
+    definitions["Pipeline"] = {**inner, "required": [key for key in raw["required"] if key != "pipeline"]}
+    definitions["Step"]["properties"]["form"]["additionalProperties"] = False
     step = definitions["Step"]
     step["oneOf"] = [{"required": [kind]} for kind in KINDS]
     rule = definitions["OnError"]
     rule["dependencies"] = {option: _strategy_in(allowed) for option, allowed in OPTIONS.items()}
     free = [strategy for strategy in STRATEGIES if strategy not in REQUIRED]
     rule["anyOf"] = [_strategy_in(free), *({"required": [option]} for option in REQUIRED.values())]
-    step["dependencies"] = {"as": ["for_each"], "max_parallel": ["for_each"], "with": ["call"], "env": ["run"]}
-    return {"$schema": DIALECT, **_older(raw), "title": "Orchestrator pipeline", "definitions": definitions}
+    step["dependencies"] = {
+        "as": {"anyOf": [{"required": ["for_each"]}, {"required": ["while"]}]},
+        "max_parallel": ["for_each"],
+        "on_item_failure": ["for_each"],
+        "max_iterations": ["while"],
+        "with": {"anyOf": [{"required": ["call"]}, {"required": ["pipeline"]}]},
+        "env": ["run"],
+        "join": ["parallel"],
+        "form": ["approve"],
+        "who": ["approve"],
+        "choices": ["approve"],
+        "default": ["deadline"],
+    }
+    return {**root, "definitions": definitions}
 
 
 def _strategy_in(strategies: Sequence[str]) -> dict[str, Any]:

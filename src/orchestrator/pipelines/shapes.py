@@ -1,7 +1,7 @@
 """What is known of a step's output before the run: its fields, or that it is a list.
 
-A shape is taken from a declared output (`returns:`) or from the annotation of a handler's result. Where nothing is
-known, nothing is checked: a shape never guesses.
+A shape is taken from what a step is made of, from a declared output (`returns:`) or from the annotation of a handler's
+result. Where nothing is known, nothing is checked: a shape never guesses.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`fields` are the names that a value has (None: not known); `item` is the shape of each element of a list."""
+    """`fields` are the names that a value has (None: not known), `inner` what is known of some of them; `item` is the
+    shape of each element of a list."""
 
     fields: frozenset[str] | None = None
     item: Shape | None = None
+    inner: Mapping[str, Shape] = dataclasses.field(default_factory=dict, hash=False)
 
 
 #: A list of whatever.

@@ -1,4 +1,4 @@
-"""What a step does and what follows its errors, as data: templates compiled, nothing resolved.
+"""What a step does and what modifies it, as data: templates compiled, nothing resolved.
 
 The engine and the step kinds read these.
 """
@@ -11,11 +11,24 @@ from typing import Any
 
 from orchestrator.errors import TemplateError
 from orchestrator.failure import ErrorCategory, ErrorSeverity, RetryConfig
+from orchestrator.pipelines.flow_specs import (
+    ApproveSpec,
+    BlockSpec,
+    FailSpec,
+    ParallelSpec,
+    PipelineSpec,
+    ReturnSpec,
+    SignalSpec,
+    SwitchSpec,
+    WaitSpec,
+)
 from orchestrator.pipelines.templates import Compiled
 from orchestrator.pipelines.wording import kind_of
 
 #: The loop variable of a `for_each` without `as`.
 DEFAULT_VARIABLE = "item"
+#: How many rounds a `while` without `max_iterations` may take.
+MAX_ITERATIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,43 @@ class LoopSpec:
     max_parallel: int | None
 
 
-Spec = CallSpec | RunSpec | SetSpec
+@dataclass(frozen=True, slots=True)
+class WhileSpec:
+    """Do the step again as long as `condition` holds, which is judged before each round.
+
+    The step's own id names the output of the last round in it; `variable` is the name of the round's number.
+    """
+
+    condition: Compiled
+    max_iterations: int
+    variable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What to do when it is not known whether a step has had its effect: `retry`, `verify`, `skip` or `ask`.
+
+    `verify` is the handler (`module:function`) that looks.
+    """
+
+    in_doubt: str
+    verify: str | None = None
+
+
+Spec = (
+    CallSpec
+    | RunSpec
+    | SetSpec
+    | BlockSpec
+    | SwitchSpec
+    | ParallelSpec
+    | PipelineSpec
+    | WaitSpec
+    | SignalSpec
+    | ApproveSpec
+    | ReturnSpec
+    | FailSpec
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 #: A place inside a definition: keys and indices from its top.
 Path = tuple[str | int, ...]
@@ -63,11 +64,37 @@ def one_of(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def path_text(path: Path, ids: Sequence[object] = ()) -> str:
-    """A place as text: `steps.load.with.rows[2]`. A step is named by its id where it has one."""
+def all_of(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+#: Under these keys stand lists of steps.
+_STEPS = frozenset({"steps", "finally", "parallel"})
+
+
+def path_text(path: Path, definition: object = ()) -> str:
+    """A place as text: `steps.load.with.rows[2]`. A step is named by its id where the definition has one.
+
+    In the place of a whole definition the ids of its steps will do.
+    """
     text = ""
+    node: Any = definition if isinstance(definition, Mapping) else {"steps": [{"id": id} for id in _list(definition)]}
     for depth, part in enumerate(path):
-        if depth == 1 and path[0] == "steps" and isinstance(part, int) and part < len(ids):
-            part = name if isinstance(name := ids[part], str) and name else part
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        node = _child(node, part)
+        shown: str | int = part
+        if isinstance(part, int) and depth and path[depth - 1] in _STEPS and isinstance(node, Mapping):
+            name = node.get("id")
+            shown = name if isinstance(name, str) and name else part
+        text += f"[{shown}]" if isinstance(shown, int) else f".{shown}" if text else shown
     return text
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _child(node: Any, part: str | int) -> Any:
+    if isinstance(node, Mapping):
+        return node.get(part)
+    return node[part] if isinstance(node, list) and isinstance(part, int) and part < len(node) else None

@@ -1,6 +1,7 @@
 """What can be said of a pipeline's handlers before the run: whether they are there, and whether the arguments fit.
 
-This imports the modules of the handlers, as the run would; nothing of them is called.
+This imports the modules of the handlers, as the run would; nothing of them is called. A sub-pipeline finds its handlers
+beside its own file.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import HandlerNotFoundError
 from orchestrator.pipelines.analysis import Analysis
 from orchestrator.pipelines.checks import examine, raise_findings
-from orchestrator.pipelines.definition import Definition, StepDef
+from orchestrator.pipelines.definition import SELF, Definition, PipelineDef, StepDef, members_of, steps_of
+from orchestrator.pipelines.plan import member_folder
 from orchestrator.pipelines.positions import Finding
 from orchestrator.pipelines.shapes import Shape, shape_of
+from orchestrator.pipelines.wording import Path as Place
 
-#: Gives the function behind `module:function`; raises HandlerNotFoundError.
-Resolve = Callable[[str], Callable[..., Any]]
+#: Gives the function behind `module:function`, seen from a folder; raises HandlerNotFoundError.
+Resolve = Callable[[str, Path | None], Callable[..., Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,40 +39,66 @@ def check_with_handlers(pipeline: Definition, resolve: Resolve) -> Analysis:
     Raises PipelineFileError with every fault of both.
     """
     definition = pipeline.canonical()
-    handlers: dict[str, _Handler | HandlerNotFoundError] = {}
     findings: list[Finding] = []
-    shapes: dict[str, Shape] = {}
-    for index, step in enumerate(definition["steps"]):
-        target = step.get("call")
-        if target is None:
-            continue
-        handler = handlers.get(target) or handlers.setdefault(target, _look_at(target, resolve))
-        if isinstance(handler, HandlerNotFoundError):
-            findings.append(Finding(("steps", index, "call"), str(handler)))
-            continue
-        if target.startswith("__main__:") and step.get("runner") == "process":
-            message = f"{target} cannot run in a process of its own; move it to a module beside the script"
-            findings.append(Finding(("steps", index, "call"), message))
-        findings += _arguments(step, index, handler.parameters)
-        if handler.shape is not None:
-            shapes[step["id"]] = handler.shape
-    analysis = examine(definition, shapes)
-    raise_findings([*analysis.findings, *findings], definition, pipeline.positions)
+    known: dict[str, _Handlers] = {}
+    for place, member in members_of(definition):
+        handlers = _Handlers(resolve, member_folder(member, pipeline.base_dir))
+        known[str(place[-1]) if place else SELF] = handlers
+        findings += _findings(member, place, handlers)
+    analysis = examine(definition, lambda ref: known[ref].shape)
+    raise_findings([*analysis.all_findings(), *findings], definition, pipeline.positions)
     return analysis
 
 
-def _look_at(target: str, resolve: Resolve) -> _Handler | HandlerNotFoundError:
-    try:
-        handler = resolve(target)
-    except HandlerNotFoundError as error:
-        return error
-    try:
-        return _Handler(shape_of(handler), inspect.signature(handler).parameters)
-    except (ValueError, TypeError):
-        return _Handler(shape_of(handler), None)
+class _Handlers:
+    """The handlers of one pipeline, each looked at once."""
+
+    def __init__(self, resolve: Resolve, folder: Path | None) -> None:
+        self._resolve, self._folder = resolve, folder
+        self._seen: dict[str, _Handler | HandlerNotFoundError] = {}
+
+    def get(self, target: str) -> _Handler | HandlerNotFoundError:
+        """What a handler says of itself, or why it cannot be had."""
+        return self._seen.get(target) or self._seen.setdefault(target, self._look_at(target))
+
+    def shape(self, step: StepDef) -> Shape | None:
+        """What is known of the output of a step."""
+        handler = self.get(step["call"]) if "call" in step else None
+        return handler.shape if isinstance(handler, _Handler) else None
+
+    def _look_at(self, target: str) -> _Handler | HandlerNotFoundError:
+        try:
+            handler = self._resolve(target, self._folder)
+        except HandlerNotFoundError as error:
+            return error
+        try:
+            return _Handler(shape_of(handler), inspect.signature(handler).parameters)
+        except (ValueError, TypeError):
+            return _Handler(shape_of(handler), None)
 
 
-def _arguments(step: StepDef, index: int, parameters: Mapping[str, inspect.Parameter] | None) -> Iterator[Finding]:
+def _findings(pipeline: PipelineDef, root: Place, handlers: _Handlers) -> Iterator[Finding]:
+    for place, step in steps_of(pipeline):
+        path = (*root, *place)
+        if "call" in step:
+            yield from _call(step, step["call"], path, handlers)
+        verify = step.get("effect", {}).get("verify")
+        if verify and isinstance(error := handlers.get(verify), HandlerNotFoundError):
+            yield Finding((*path, "effect", "verify"), str(error))
+
+
+def _call(step: StepDef, target: str, path: Place, handlers: _Handlers) -> Iterator[Finding]:
+    handler = handlers.get(target)
+    if isinstance(handler, HandlerNotFoundError):
+        yield Finding((*path, "call"), str(handler))
+        return
+    if target.startswith("__main__:") and step.get("runner") == "process":
+        message = f"{target} cannot run in a process of its own; move it to a module beside the script"
+        yield Finding((*path, "call"), message)
+    yield from _arguments(step, path, handler.parameters)
+
+
+def _arguments(step: StepDef, path: Place, parameters: Mapping[str, inspect.Parameter] | None) -> Iterator[Finding]:
     """What is wrong with the keys of `with`, by the handler's signature."""
     if parameters is None:
         return
@@ -78,11 +108,11 @@ def _arguments(step: StepDef, index: int, parameters: Mapping[str, inspect.Param
         for name in given:
             if name not in by_name:
                 message = f"{step['call']} takes no argument {name!r}"
-                yield Finding(("steps", index, "with", name), message, at_key=True, name=name, known=list(by_name))
+                yield Finding((*path, "with", name), message, at_key=True, name=name, known=list(by_name))
     missing = [name for name, p in by_name.items() if p.default is p.empty and name not in given]
     if missing:
         names = ", ".join(map(repr, missing))
-        yield Finding(("steps", index, "call"), f"{step['call']} needs {names}, which `with` does not give")
+        yield Finding((*path, "call"), f"{step['call']} needs {names}, which `with` does not give")
 
 
 def _by_name(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:

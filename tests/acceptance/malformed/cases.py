@@ -121,19 +121,21 @@ CASES = [
         "pipelin: p\nsteps: [{id: a, call: 'm:f'}]\n",
         1,
         1,
-        "unknown key 'pipelin' (did you mean 'pipeline'?)",
+        "unknown key 'pipelin' (did you mean 'pipeline' or ",
     ),
     Case("step is a text", "pipeline: p\nsteps:\n  - load\n", 3, 5, "expected a mapping, got the text 'load'"),
     Case("step without id", "pipeline: p\nsteps:\n  - call: m:f\n", 3, 5, "a step needs the key 'id'"),
-    Case("unknown step key", step("call: m:f", "wiht: {a: 1}"), 7, 5, "unknown key 'wiht' (did you mean 'with'?)"),
-    Case("key of Python", step("call: m:f", "with_: {a: 1}"), 7, 5, "unknown key 'with_' (did you mean 'with'?)"),
+    Case("unknown step key", step("call: m:f", "wiht: {a: 1}"), 7, 5, "unknown key 'wiht' (did you mean 'with' or "),
+    Case("key of Python", step("call: m:f", "with_: {a: 1}"), 7, 5, "unknown key 'with_' (did you mean 'with' or "),
     Case("key in capitals", step("call: m:f", "Timeout: 5"), 7, 5, "unknown key 'Timeout' (did you mean 'timeout'?)"),
     Case("misspelt kind", step("cal: m:f"), 6, 5, "unknown key 'cal' (did you mean 'call'?)"),
-    Case("no kind", step("timeout: 5"), 5, 5, "a step is one of call, run and set; this one has none of them"),
+    Case("no kind", step("timeout: 5"), 5, 5, "return and fail; this one has none of them"),
     Case("two kinds", step("call: m:f", "run: ls"), 7, 5, "this one has call and run"),
-    Case("with at run", step("run: ls", "with: {a: 1}"), 7, 5, "'with' belongs to call, this step is 'run'"),
+    Case(
+        "with at run", step("run: ls", "with: {a: 1}"), 7, 5, "'with' belongs to call or pipeline, this step is 'run'"
+    ),
     Case("env at call", step("call: m:f", "env: {A: b}"), 7, 5, "'env' belongs to run"),
-    Case("timeout at set", step("set: {a: 1}", "timeout: 5"), 7, 5, "'timeout' belongs to call or run"),
+    Case("timeout at set", step("set: {a: 1}", "timeout: 5"), 7, 5, "'timeout' does not go with 'set'"),
     Case("as without loop", step("call: m:f", "as: row"), 7, 5, "'as' belongs to for_each"),
     Case("parallel without loop", step("call: m:f", "max_parallel: 2"), 7, 5, "'max_parallel' belongs to for_each"),
     Case("unknown retry key", step("call: m:f", "retry: {max_attempt: 3}"), 7, 13, "did you mean 'max_attempts'?"),
@@ -156,7 +158,7 @@ CASES = [
         "'output' belongs to skip",
     ),
     Case(
-        "rules at set", step("set: {a: 1}", "on_error: [{strategy: skip}]"), 7, 5, "'on_error' belongs to call or run"
+        "rules at set", step("set: {a: 1}", "on_error: [{strategy: skip}]"), 7, 5, "'on_error' does not go with 'set'"
     ),
     Case("unknown input key", top("inputs: {a: {typ: list}}"), 2, 14, "unknown key 'typ' (did you mean 'type'?)"),
     Case("unknown default key", top("defaults: {retries: 3}"), 2, 12, "unknown key 'retries' (did you mean 'retry'?)"),
@@ -403,4 +405,148 @@ CASES = [
     Case("loop over a text", step("call: m:f", "for_each: given"), 7, 15, "write ${given}"),
     Case("loop over a number", step("call: m:f", "for_each: 3"), 7, 15, "got the number 3"),
     Case("single quotes in a shell text", step("run: echo '${given}'"), 6, 16, "stands between single quotes"),
+    # -- steps inside of steps
+    Case("block empty", step("steps: []"), 6, 12, "a block needs at least one step"),
+    Case("block a mapping", step("steps: {id: a}"), 6, 12, "expected a list, got a mapping of 1"),
+    Case(
+        "block of ids", step("steps: [first]"), 6, 13, "expected a mapping, got the text 'first' (each step begins with"
+    ),
+    Case("wrong key in a block", step("steps:", "  - {id: a, cal: 'm:f'}"), 7, 17, "did you mean 'call'?"),
+    Case(
+        "wrong key three blocks deep",
+        step("steps:", "  - id: a", "    parallel:", "      - id: b", "        switch: [{steps: [{id: c, rum: ls}]}]"),
+        10,
+        39,
+        "unknown key 'rum' (did you mean 'run'?)",
+    ),
+    Case("wrong name in a block", step("steps: [{id: a, run: 'ls ${firts}'}]"), 6, 30, "did you mean 'first'?"),
+    Case("switch without cases", step("switch: []"), 6, 13, "a switch needs at least one case"),
+    Case("case without steps", step("switch: [{when: true}]"), 6, 14, "a case needs the key 'steps'"),
+    Case(
+        "otherwise comes first",
+        step("switch:", "  - steps: [{id: a, run: ls}]", "  - {when: true, steps: [{id: a, run: ls}]}"),
+        7,
+        9,
+        "only the last case may have no `when` (it is taken otherwise",
+    ),
+    Case(
+        "case with a text as condition",
+        step("switch: [{when: given, steps: [{id: a, run: ls}]}]"),
+        6,
+        21,
+        "a text is always true (write ${given})",
+    ),
+    Case("unknown key of a case", step("switch: [{if: x, steps: [{id: a, run: ls}]}]"), 6, 15, "unknown key 'if'"),
+    Case(
+        "output of a switch", step("switch: [{steps: [{id: a, run: ls}]}]", "output: 1"), 7, 5, "each case has its own"
+    ),
+    Case("no branches", step("parallel: []"), 6, 15, "needs at least one branch"),
+    Case("join misspelt", step("parallel: [{id: a, run: ls}]", "join: ayn"), 7, 11, "did you mean 'any'?"),
+    Case(
+        "join of too many",
+        step("parallel: [{id: a, run: ls}]", "join: 2"),
+        7,
+        11,
+        "join waits for 2 branches, and there",
+    ),
+    Case("join of none", step("parallel: [{id: a, run: ls}]", "join: 0"), 7, 11, "a whole number from 1 as join"),
+    Case("join at a block", step("steps: [{id: a, run: ls}]", "join: any"), 7, 5, "'join' belongs to parallel"),
+    # -- loops
+    Case("both loops", step("call: m:f", "for_each: [1]", "while: ${given}"), 8, 5, "cannot stand in one step"),
+    Case("while a text", step("call: m:f", "while: given > 3"), 7, 12, "always true (write ${given > 3})"),
+    Case(
+        "rounds without while",
+        step("call: m:f", "max_iterations: 3"),
+        7,
+        5,
+        "belongs to while, which this step has not",
+    ),
+    Case(
+        "no rounds", step("call: m:f", "while: true", "max_iterations: 0"), 8, 21, "a whole number from 1 to 1,000,000"
+    ),
+    Case(
+        "failures of items misspelt",
+        step("call: m:f", "for_each: [1]", "on_item_failure: colect"),
+        8,
+        22,
+        "expected stop, collect or a share such as 10% or 0.1, got the text 'colect' (did you mean 'collect'?)",
+    ),
+    Case(
+        "a share of more than all",
+        step("call: m:f", "for_each: [1]", "on_item_failure: 120%"),
+        8,
+        22,
+        "got the text '120%'",
+    ),
+    # -- sub-pipelines
+    Case("a file that is not there", step("pipeline: sub.yaml"), 6, 15, "'sub.yaml': there is no such file"),
+    Case(
+        "a name that is not there", step("pipeline: sub"), 6, 15, "there is no pipeline 'sub' (name it in `pipelines`"
+    ),
+    Case("a name of a file that is not there", top("pipelines: {sub: sub.yaml}"), 2, 18, "there is no such file"),
+    Case("pipelines a list", top("pipelines: [sub.yaml]"), 2, 12, "expected a mapping, got a list of 1"),
+    Case("a pipeline without steps", top("pipelines: {sub: {inputs: {}}}"), 2, 18, "a pipeline needs the key 'steps'"),
+    Case(
+        "a fault in a pipeline within",
+        top("pipelines:", "  sub:", "    steps: [{id: a, run: 'ls ${b}'}]"),
+        4,
+        30,
+        "nothing is named 'b'",
+    ),
+    Case("itself by its file", step("pipeline: pipeline.yaml", "with: {givne: 1}"), 7, 12, "did you mean 'given'?"),
+    Case("a folder as pipeline", step("pipeline: ./.yaml"), 6, 15, "there is no such file"),
+    # -- people and time
+    Case("wait in words", step("wait: 2 hours"), 6, 11, "a moment such as 2026-12-01T08:00, got '2 hours' (write 2h)"),
+    Case("wait for no day", step("wait: 2026-02-30"), 6, 11, "there is no moment '2026-02-30'"),
+    Case("wait for a time of day", step("wait: 08:00"), 6, 11, "expected a moment such as 2026-12-01T08:00:00+01:00"),
+    Case("timeout of a wait", step("wait: 5", "timeout: 9"), 7, 5, "'timeout' does not go with 'wait'"),
+    Case("deadline in words", step("signal: go", "deadline: 2 dayz"), 7, 15, "got '2 dayz' (write 2d)"),
+    Case("default without deadline", step("signal: go", "default: 1"), 7, 5, "which this step has not (for example"),
+    Case("payload a template", step("signal: go", "deadline: 1", "default: ['${given}']"), 8, 15, "is a plain value"),
+    Case(
+        "default that is no choice",
+        step("approve: Go?", "choices: [yes, no]", "deadline: 1h", "default: yse"),
+        9,
+        14,
+        "the text 'yse' is none of the choices yes or no (did you mean 'yes'?)",
+    ),
+    Case("a choice twice", step("approve: Go?", "choices: [yes, yes]"), 7, 14, "the choice 'yes' stands here twice"),
+    Case(
+        "form a list",
+        step("approve: Go?", "form: [amount]"),
+        7,
+        11,
+        "expected a mapping, got a list of 1 (for example `form",
+    ),
+    Case("type of a field", step("approve: Go?", "form: {a: {type: numbr}}"), 7, 22, "did you mean 'number'?"),
+    Case(
+        "default of a field",
+        step("approve: Go?", "form: {a: {type: number, default: x}}"),
+        7,
+        39,
+        "expected a number, got the text 'x' as default",
+    ),
+    Case("key of a field", step("approve: Go?", "form: {a: {typ: number}}"), 7, 16, "did you mean 'type'?"),
+    # -- endings, effects, concurrency
+    Case("return of a text", step("return: all"), 6, 13, "expected a mapping of names and values"),
+    Case("return of no output", step("return: {all: 1}"), 6, 14, "the pipeline has no output 'all'"),
+    Case(
+        "return at the end", top("finally: [{id: z, return: {}}]"), 2, 19, "a step of finally cannot end the pipeline"
+    ),
+    Case("fail with nothing", step("fail: ''"), 6, 11, "expected a text, got an empty one"),
+    Case("finally empty", top("finally: []"), 2, 10, "finally needs at least one step"),
+    Case("type of an output", top("outputs: {a: 1}", "returns: {a: nubmer}"), 3, 14, "did you mean 'number'?"),
+    Case("type of no output", top("outputs: {all: 1}", "returns: {al: any}"), 3, 11, "did you mean 'all'?"),
+    Case("effect misspelt", step("call: m:f", "effect: {in_doubt: verfy}"), 7, 24, "did you mean 'verify'?"),
+    Case(
+        "effect without a look", step("call: m:f", "effect: {in_doubt: verify}"), 7, 24, "verify needs the key 'verify'"
+    ),
+    Case(
+        "a look without effect", step("call: m:f", "effect: {verify: 'm:f'}"), 7, 13, "effect needs the key 'in_doubt'"
+    ),
+    Case("no key of concurrency", top("concurrency: {when_busy: queue}"), 2, 14, "concurrency needs the key 'key'"),
+    Case("a busy key", top("concurrency: {key: k, when_busy: quue}"), 2, 34, "did you mean 'queue'?"),
+    Case("a key of steps", top('concurrency: {key: "${first}"}'), 2, 21, "the key is made of inputs"),
+    Case("total time of nothing", step("call: m:f", "retry: {timeout: 0}"), 7, 22, "a timeout is longer than 0"),
+    Case("no rules by default", top("defaults: {on_error: []}"), 2, 22, "on_error needs at least one rule"),
 ]

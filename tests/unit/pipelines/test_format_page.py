@@ -10,8 +10,19 @@ from typing import Any
 
 import pytest
 
-from orchestrator.pipelines.definition import STRATEGIES
-from orchestrator.pipelines.model import Defaults, InputSpec, OnError, Pipeline, Retry, Step
+from orchestrator.pipelines.definition import KINDS, STRATEGIES, steps_of
+from orchestrator.pipelines.model import (
+    Case,
+    Concurrency,
+    Defaults,
+    Effect,
+    FormField,
+    InputSpec,
+    OnError,
+    Pipeline,
+    Retry,
+    Step,
+)
 from orchestrator.pipelines.plan import make_plan
 from orchestrator.pipelines.schema import json_schema
 from orchestrator.pipelines.templates import compile_value
@@ -22,7 +33,7 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| .*\|$")
 
 #: The models, in the order of the tables.
-MODELS = [Pipeline, InputSpec, Step, Defaults, Retry, OnError]
+MODELS = [Pipeline, InputSpec, Step, Case, FormField, Concurrency, Defaults, Retry, OnError, Effect]
 
 
 def tables() -> list[dict[str, tuple[str, str]]]:
@@ -40,7 +51,7 @@ def default_of(model: type[Any], key: str) -> str:
     """A default as the page writes it."""
     schema = json_schema()
     shown = schema if model is Pipeline else schema["definitions"][model.__name__]
-    if key in shown.get("required", []) or (model is InputSpec and key == "default"):
+    if key in shown.get("required", []) or (model in (InputSpec, FormField) and key == "default"):
         return "required"
     default = shown["properties"][key].get("default")
     if isinstance(default, list):
@@ -74,23 +85,42 @@ def test_the_words_of_a_key_are_on_the_page() -> None:
         assert f"**{strategy}**" in PAGE
 
 
+def test_every_kind_has_a_heading_and_an_example() -> None:
+    used = {kind for text in EXAMPLES for _, step in steps_of(parse_yaml(text)[0]) for kind in KINDS if kind in step}
+    assert used == set(KINDS)
+    headings = " ".join(line for line in PAGE.split("\n") if line.startswith("### "))
+    assert all(re.search(rf"\b{kind}\b", headings) for kind in KINDS)
+
+
 @pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: text.split("\n")[0].removeprefix("pipeline: "))
 def test_every_example_plans(text: str) -> None:
     make_plan(Pipeline.loads(text))
 
 
+def note_keys(data: Any, used: dict[type[Any], set[str]]) -> None:
+    """Note the keys of a pipeline, and of all that is inside of it."""
+    used[Pipeline] |= set(data)
+    used[Concurrency] |= set(data.get("concurrency", {}))
+    used[Defaults] |= set(data.get("defaults", {}))
+    used[Retry] |= set(data.get("defaults", {}).get("retry", {}))
+    for spec in data.get("inputs", {}).values():
+        used[InputSpec] |= set(spec)
+    for member in data.get("pipelines", {}).values():
+        if isinstance(member, dict):
+            note_keys(member, used)
+    for _, step in steps_of(data):
+        used[Step] |= set(step)
+        used[Retry] |= set(step.get("retry", {}))
+        used[Effect] |= set(step.get("effect", {}))
+        used[Case] |= {key for case in step.get("switch", ()) for key in case}
+        used[FormField] |= {key for spec in step.get("form", {}).values() for key in spec}
+        used[OnError] |= {key for rule in step.get("on_error", ()) for key in rule}
+
+
 def test_every_key_stands_in_an_example() -> None:
     used: dict[type[Any], set[str]] = {model: set() for model in MODELS}
     for text in EXAMPLES:
-        data, _ = parse_yaml(text)
-        used[Pipeline] |= set(data)
-        used[Defaults] |= set(data.get("defaults", {}))
-        for spec in data.get("inputs", {}).values():
-            used[InputSpec] |= set(spec)
-        for step in data["steps"]:
-            used[Step] |= set(step)
-            used[Retry] |= set(step.get("retry", {}))
-            used[OnError] |= {key for rule in step.get("on_error", ()) for key in rule}
+        note_keys(parse_yaml(text)[0], used)
     for model, table in zip(MODELS, tables(), strict=True):
         assert used[model] == set(table)
 

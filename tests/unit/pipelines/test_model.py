@@ -306,7 +306,7 @@ def test_faults_of_python_have_a_path_instead_of_a_line() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "a step is one of call, run and set; this one has none of them"),
+        ({}, "a step is one of call, run, set, .* and fail; this one has none of them"),
         ({"call": "m:f", "run": "ls"}, "this one has call and run"),
         ({"run": "ls", "with_": {}}, "'with' belongs to call"),
         ({"call": "m:f", "as_": "x"}, "'as' belongs to for_each"),

@@ -6,9 +6,33 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.pipelines.definition import STRATEGIES, ErrorRuleDef, StepDef
+from orchestrator.pipelines.definition import (
+    KINDS,
+    STRATEGIES,
+    CaseDef,
+    ConcurrencyDef,
+    DefaultsDef,
+    EffectDef,
+    ErrorRuleDef,
+    FieldDef,
+    InputDef,
+    PipelineDef,
+    RetryDef,
+    StepDef,
+)
 from orchestrator.pipelines.error_rules import OPTIONS, REQUIRED
-from orchestrator.pipelines.model import Defaults, InputSpec, OnError, Pipeline, Retry, Step
+from orchestrator.pipelines.model import (
+    Case,
+    Concurrency,
+    Defaults,
+    Effect,
+    FormField,
+    InputSpec,
+    OnError,
+    Pipeline,
+    Retry,
+    Step,
+)
 from orchestrator.pipelines.schema import json_schema
 
 DRAFT_7 = {
@@ -46,15 +70,39 @@ def test_nothing_stands_beside_a_reference() -> None:
     assert all(schema["$ref"].removeprefix("#/definitions/") in definitions for schema in references)
 
 
+FORMS: dict[type[Any], type[Any]] = {
+    Pipeline: PipelineDef,
+    Step: StepDef,
+    Case: CaseDef,
+    InputSpec: InputDef,
+    FormField: FieldDef,
+    Retry: RetryDef,
+    Defaults: DefaultsDef,
+    OnError: ErrorRuleDef,
+    Effect: EffectDef,
+    Concurrency: ConcurrencyDef,
+}
+
+
 def test_every_key_of_the_model_is_there_and_described() -> None:
     schema = json_schema()
-    for model in (Pipeline, Step, InputSpec, Retry, Defaults, OnError):
+    for model, form in FORMS.items():
         properties = schema["properties"] if model is Pipeline else schema["definitions"][model.__name__]["properties"]
         keys = {info.serialization_alias or name for name, info in model.model_fields.items()}
         assert set(properties) == keys
         assert all(part.get("description") for part in properties.values())
-    assert set(schema["definitions"]["Step"]["properties"]) == set(StepDef.__annotations__)
-    assert set(schema["definitions"]["OnError"]["properties"]) == set(ErrorRuleDef.__annotations__)
+        assert keys == set(form.__annotations__) - ({"folder"} if model is Pipeline else set())
+
+
+def test_steps_hold_steps_and_pipelines_hold_pipelines() -> None:
+    schema = json_schema()
+    step, case, member = (schema["definitions"][name] for name in ("Step", "Case", "Pipeline"))
+    for inner in (step["properties"]["steps"], step["properties"]["parallel"], case["properties"]["steps"]):
+        assert inner["items"] == {"$ref": "#/definitions/Step"}
+    assert step["properties"]["switch"]["items"] == {"$ref": "#/definitions/Case"}
+    assert {"$ref": "#/definitions/Pipeline"} in member["properties"]["pipelines"]["additionalProperties"]["anyOf"]
+    assert member["properties"] == schema["properties"]
+    assert (schema["required"], member["required"]) == (["pipeline", "steps"], ["steps"])
 
 
 def test_null_is_not_offered() -> None:
@@ -65,8 +113,9 @@ def test_null_is_not_offered() -> None:
 
 def test_a_step_is_of_one_kind() -> None:
     step = json_schema()["definitions"]["Step"]
-    assert step["oneOf"] == [{"required": ["call"]}, {"required": ["run"]}, {"required": ["set"]}]
-    assert step["dependencies"]["as"] == ["for_each"]
+    assert step["oneOf"] == [{"required": [kind]} for kind in KINDS]
+    assert step["dependencies"]["as"] == {"anyOf": [{"required": ["for_each"]}, {"required": ["while"]}]}
+    assert step["dependencies"]["max_parallel"] == ["for_each"]
 
 
 def holds(schema: dict[str, Any], rule: dict[str, Any]) -> bool:
