@@ -52,7 +52,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The row that listings read. `next_due` is when a waiting execution is to be woken (seconds since the epoch)."""
+    """The row that listings read.
+
+    An execution that waits is PAUSED and has a `next_due`: when it is to be woken (seconds since the epoch), infinity
+    where it waits for a message alone. One that a person paused has none. Of the executions with one `concurrency_key`
+    one at a time is under way; see `Store.claim`.
+    """
 
     execution_id: ExecutionId
     pipeline_id: str
@@ -76,8 +81,12 @@ class Append:
     """One or more encoded events of one execution.
 
     `body` holds `count` events (see codec.encode_entries), the first at `expected_position + 1`. At
-    `expected_position` 0 it creates the execution, owned by `lease.owner` at epoch 1. Every hash of `blobs` must be in
-    the store already. `taken` are the inbox messages that these events stand for; they leave the inbox with the commit.
+    `expected_position` 0 it creates the execution, owned by `lease.owner` at epoch 1, whatever the concurrency key; so
+    one with a key is to be created with `releases`, and claimed. Every hash of `blobs` must be in the store already.
+
+    `taken` are the inbox messages that these events stand for; they leave the inbox with the commit. `releases` gives
+    the execution back with it. Where it waits from then on, and the inbox holds a message that came after `seen` (the
+    id of the newest one that the writer has looked at), it is due at once: nobody was told of that message.
     """
 
     lease: Lease
@@ -88,6 +97,7 @@ class Append:
     blobs: tuple[BlobHash, ...] = ()
     taken: tuple[int, ...] = ()
     releases: bool = False
+    seen: int = 0
 
 
 class Commit:
@@ -178,12 +188,25 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which summaries `find` gives, newest first. None means any."""
+    """Which summaries `find` gives. None and False mean any; what is given must all hold.
+
+    The newest come first; with `concurrency_key` or `startable` the oldest, and else with `due_before` the soonest due.
+    Of one moment, what was created first is the older one, and the first to be woken.
+    """
 
     statuses: frozenset[ExecutionStatus] | None = None
     pipeline_id: str | None = None
     execution_id: str | None = None
+    #: Those whose `next_due` is not after this time.
     due_before: float | None = None
+    #: Those that nobody has, not even a process that is gone.
+    unowned: bool = False
+    #: Those whose owner is known to be gone, whatever their status: it may have died before it wrote anything.
+    abandoned: bool = False
+    #: Those that are PENDING, that nobody has, and whose turn it is: of each concurrency key one at most.
+    startable: bool = False
+    #: Those of this key that are unfinished: who is under way, and who queues.
+    concurrency_key: str | None = None
     limit: int | None = 50
 
 
@@ -229,7 +252,11 @@ class Store(Protocol):
         ...
 
     def find(self, query: Query) -> list[Summary]:
-        """The summaries that match, newest first."""
+        """The summaries that match, in the order that `Query` tells."""
+        ...
+
+    def next_due(self) -> float | None:
+        """When the first execution that waits and that nobody has is due; None where none waits. Cheap."""
         ...
 
     def usage(self) -> StoreUsage:
@@ -240,11 +267,17 @@ class Store(Protocol):
         """How many bytes each of these takes in the store; those that it does not hold are left out."""
         ...
 
-    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
-        """Take an execution that nobody living has. Raises UnknownExecutionError or OwnedElsewhereError.
+    def claim(self, execution_id: ExecutionId, owner: Owner, *, queues: bool = True) -> Lease:
+        """Take an execution that nobody living has, and whose turn it is.
 
-        A process that is gone from this very boot of this host loses its executions at once, any other when its
-        heartbeat is older than the lease time. Claiming what `owner` has already raises OwnedElsewhereError as well.
+        Raises UnknownExecutionError, OwnedElsewhereError, ConcurrencyBusyError. A process that is gone from this very
+        boot of this host loses its executions at once, any other when its heartbeat is older than the lease time.
+        Claiming what `owner` has already raises OwnedElsewhereError as well.
+
+        One with a concurrency key is refused while another of its key is under way (running or paused, whether anybody
+        has it or not; or claimed), or is pending and older. One that is under way itself goes on where it is the
+        older of two, unless somebody living has the other: so that of two which began in spite of that one can end.
+        `queues=False` asks for no turn: for who is going to end it, not to run it.
         """
         ...
 
@@ -253,15 +286,29 @@ class Store(Protocol):
         ...
 
     def release(self, lease: Lease) -> None:
-        """Give an execution back; without effect where the lease has passed already."""
+        """Give an execution back; without effect where the lease has passed already.
+
+        One that waits, and has any message in its inbox, is due at once.
+        """
         ...
 
     def post(self, execution_id: ExecutionId, kind: str, payload: Mapping[str, Any]) -> int:
-        """Put a message into the inbox of an execution, without a lease; gives its id. Raises UnknownExecutionError."""
+        """Put a message into the inbox of an execution, without a lease; gives its id. Raises UnknownExecutionError.
+
+        An execution that waits and that nobody has is due from then on. Ids rise.
+        """
         ...
 
     def inbox(self, execution_id: ExecutionId) -> list[Message]:
         """The messages that no event stands for yet, oldest first."""
+        ...
+
+    def posted_since(self, message_id: int) -> Sequence[tuple[int, ExecutionId]]:
+        """Which messages with a higher id stand in an inbox, and whose it is, over all executions, oldest first.
+
+        One statement, which reads what came since and nothing else: so that who runs a thousand executions looks into
+        the inboxes that got something.
+        """
         ...
 
     def note(self, execution_id: ExecutionId, notes: Sequence[Note]) -> None:

@@ -6,27 +6,35 @@ the same moments, and it copies nothing but messages: all else that crosses the 
 
 from __future__ import annotations
 
+import heapq
+import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, takewhile
 from typing import Any
 
 from orchestrator.clock import Clock, SystemClock
-from orchestrator.errors import OwnedElsewhereError, StoreError
+from orchestrator.errors import ConcurrencyBusyError, OwnedElsewhereError, StoreError
 from orchestrator.journal.codec import pack, unpack
 from orchestrator.journal.store import Append, Batch, Commit, Lease, Message, Note, OnDone, Owner, Query, Summary
 from orchestrator.journal.store_usage import ExecutionBytes, StoreUsage
+from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.storage.group_commit import GroupCommit
+from orchestrator.storage.memory_index import Index
 from orchestrator.storage.note_buffer import AttemptNotes, kept_form, with_gaps
 from orchestrator.storage.owners import is_gone
 from orchestrator.storage.refusals import missing_blob, refusal, unknown_execution
+from orchestrator.storage.selection import UNDER_WAY, Standing, comes_first, matches
 from orchestrator.types import BlobHash, ExecutionId
 
 
 @dataclass(slots=True)
 class _Execution:
-    """One execution: `owner` is the token of who has it, `position` where its journal ends."""
+    """One execution: `number` rises in the order of creation, `owner` is the token of who has it, `position` is where
+    its journal ends."""
 
+    number: int
     summary: Summary
     owner: str | None
     epoch: int = 1
@@ -47,11 +55,16 @@ class MemoryStore:
         self._lock = threading.Lock()  # guards all below; the queue's writer lock is taken before it, never after
         self._group = GroupCommit(self._perform)
         self._executions: dict[ExecutionId, _Execution] = {}
+        self._numbered: list[_Execution] = []
+        # As in `sql/schema.sql`: what waits, by time; what queues and what has begun, by key and age.
+        self._waiting, self._queues, self._begun = Index(), Index(), Index()
         self._owners: dict[str, tuple[Owner, float]] = {}
         self._feed: list[Batch] = []
         self._blobs: dict[BlobHash, bytes] = {}
         self._notes: dict[ExecutionId, dict[tuple[str, int], AttemptNotes]] = {}
         self._last_message = self._last_note = 0
+        #: The messages that stand in an inbox, in the order of their ids, and whose it is.
+        self._posted: dict[int, ExecutionId] = {}
 
     # -- the journal -----------------------------------------------------------------------------------------------
 
@@ -78,7 +91,9 @@ class MemoryStore:
     def _create(self, append: Append) -> _Execution:
         owner = append.lease.owner
         self._owners[owner.token] = (owner, self._clock.time())
-        execution = self._executions[append.lease.execution_id] = _Execution(append.summary, owner.token)
+        execution = _Execution(len(self._numbered), append.summary, owner.token)
+        self._executions[append.lease.execution_id] = execution
+        self._numbered.append(execution)
         return execution
 
     def _write(self, append: Append, execution: _Execution) -> None:
@@ -87,11 +102,29 @@ class MemoryStore:
         self._feed.append(batch)
         execution.batches.append(batch)
         execution.position += append.count
-        execution.summary = append.summary
-        if append.releases:
-            execution.owner = None
         for message_id in append.taken:
-            execution.inbox.pop(message_id, None)
+            if execution.inbox.pop(message_id, None) is not None:
+                del self._posted[message_id]
+        self._change(execution, append.summary, None if append.releases else execution.owner)
+        if append.releases:
+            self._wake(execution, append.seen)
+
+    def _change(self, execution: _Execution, summary: Summary, owner: str | None) -> None:
+        """The one way to change what the indexes go by."""
+        execution.summary, execution.owner = summary, owner
+        number, due, status = execution.number, summary.next_due, summary.status
+        by_key = (summary.concurrency_key, summary.created_at)
+        has_begun = owner is not None or status in UNDER_WAY
+        self._waiting.put(number, None if due is None or owner is not None else (None, due))
+        self._queues.put(number, by_key if status is ExecutionStatus.PENDING and owner is None else None)
+        self._begun.put(number, by_key if has_begun and summary.concurrency_key is not None else None)
+
+    def _wake(self, execution: _Execution, seen: int) -> None:
+        """Due now, where it waits and a message came that its last owner did not know of."""
+        now, due = self._clock.time(), execution.summary.next_due
+        has_mail = next(reversed(execution.inbox), 0) > seen
+        if execution.owner is None and due is not None and due > now and has_mail:
+            self._change(execution, replace(execution.summary, next_due=now), None)
 
     def read(self, execution_id: ExecutionId, after_position: int = 0) -> Iterator[Batch]:
         """The journal of one execution from there on; nothing where there is none."""
@@ -126,11 +159,40 @@ class MemoryStore:
     # -- listings and leases ---------------------------------------------------------------------------------------
 
     def find(self, query: Query) -> list[Summary]:
-        """The summaries that match, newest first."""
+        """The summaries that match."""
         with self._lock:
-            found = [e for e in reversed(self._executions.values()) if _matches(e.summary, query)]
-            found.sort(key=lambda e: e.summary.created_at, reverse=True)
-            return [self._shown(execution) for execution in found[: query.limit]]
+            found = (summary for e in self._candidates(query) if matches(summary := self._shown(e), query))
+            return [*islice(found, query.limit)]
+
+    def _candidates(self, query: Query) -> Iterable[_Execution]:
+        """All that may match, in the order in which they are wanted."""
+        key, due = query.concurrency_key, query.due_before
+        if query.startable:
+            return heapq.merge(self._at(self._queues.of()), sorted(self._heads(), key=_age), key=_age)
+        if key is not None:
+            return heapq.merge(self._at(self._begun.of(key)), self._at(self._queues.of(key)), key=_age)
+        if query.execution_id is not None:
+            return [e for e in [self._executions.get(ExecutionId(query.execution_id))] if e is not None]
+        if due is not None and query.unowned:
+            return takewhile(lambda e: _due(e)[0] <= due, self._at(self._waiting.of()))
+        if due is not None:
+            return sorted(self._executions.values(), key=_due)
+        return sorted(self._executions.values(), key=_age, reverse=True)
+
+    def _at(self, numbers: Iterable[int]) -> Iterator[_Execution]:
+        return (self._numbered[number] for number in numbers)
+
+    def _heads(self) -> Iterator[_Execution]:
+        """The first of each queue that has a key, where none of that key is under way."""
+        for key in self._queues.groups():
+            if not any(e.summary.status in UNFINISHED for e in self._at(self._begun.of(key))):
+                yield from islice(self._at(self._queues.of(key)), 1)
+
+    def next_due(self) -> float | None:
+        """When the first execution that waits and that nobody has is due."""
+        with self._lock:
+            waiting = (execution.summary for execution in self._at(self._waiting.of()))
+            return next((s.next_due for s in waiting if s.status is ExecutionStatus.PAUSED), None)
 
     def usage(self) -> StoreUsage:
         """How many bytes it holds, and for whom."""
@@ -159,17 +221,30 @@ class MemoryStore:
     def _is_gone(self, owner: Owner, heartbeat: float) -> bool:
         return is_gone(owner, heartbeat_age_seconds=self._clock.time() - heartbeat)
 
-    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
+    def claim(self, execution_id: ExecutionId, owner: Owner, *, queues: bool = True) -> Lease:
         """Take an execution that nobody living has."""
         with self._group.writing(), self._lock:
             execution = self._known(execution_id)
             previous, heartbeat = self._owners.get(execution.owner or "", (None, 0.0))
             if previous and (previous.token == owner.token or not self._is_gone(previous, heartbeat)):
                 raise OwnedElsewhereError(execution_id, str(previous))
+            key = execution.summary.concurrency_key
+            if queues and key is not None and (holder := self._barred_by(execution)) is not None:
+                raise ConcurrencyBusyError(execution_id, key, holder)
             self._owners[owner.token] = (owner, self._clock.time())
-            execution.owner = owner.token
+            self._change(execution, execution.summary, owner.token)
             execution.epoch += 1
             return Lease(execution_id, owner, execution.epoch, previous)
+
+    def _barred_by(self, execution: _Execution) -> ExecutionId | None:
+        """Which other execution of its concurrency key comes first."""
+        key = execution.summary.concurrency_key
+        begun = map(self._standing, self._at(self._begun.of(key)))
+        queued = next(map(self._standing, self._at(self._queues.of(key))), None)
+        return comes_first(self._standing(execution), begun, queued)
+
+    def _standing(self, execution: _Execution) -> Standing:
+        return Standing.of(self._shown(execution), execution.number)
 
     def extend(self, owner: Owner) -> None:
         """The heartbeat."""
@@ -182,7 +257,8 @@ class MemoryStore:
         with self._group.writing(), self._lock:
             execution = self._executions.get(lease.execution_id)
             if execution and (execution.epoch, execution.owner) == (lease.epoch, lease.owner.token):
-                execution.owner = None
+                self._change(execution, execution.summary, None)
+                self._wake(execution, seen=0)
 
     def _known(self, execution_id: ExecutionId) -> _Execution:
         execution = self._executions.get(execution_id)
@@ -196,9 +272,11 @@ class MemoryStore:
         """Put a message into the inbox of an execution."""
         packed = pack(dict(payload))
         with self._group.writing(), self._lock:
-            inbox = self._known(execution_id).inbox
+            execution = self._known(execution_id)
             self._last_message += 1
-            inbox[self._last_message] = (self._clock.time(), kind, packed)
+            execution.inbox[self._last_message] = (self._clock.time(), kind, packed)
+            self._posted[self._last_message] = execution_id
+            self._wake(execution, self._last_message - 1)
             return self._last_message
 
     def inbox(self, execution_id: ExecutionId) -> list[Message]:
@@ -207,6 +285,12 @@ class MemoryStore:
             execution = self._executions.get(execution_id)
             posted = list(execution.inbox.items()) if execution else []
         return [Message(id, execution_id, at, kind, unpack(packed)) for id, (at, kind, packed) in posted]
+
+    def posted_since(self, message_id: int) -> Sequence[tuple[int, ExecutionId]]:
+        """Which newer messages stand in an inbox, and whose it is."""
+        with self._lock:
+            newest_first = takewhile(lambda posted: posted[0] > message_id, reversed(self._posted.items()))
+            return [*newest_first][::-1]
 
     def note(self, execution_id: ExecutionId, notes: Sequence[Note]) -> None:
         """Keep progress and output lines, within the bounds."""
@@ -242,11 +326,10 @@ def _refusal(append: Append, execution: _Execution | None) -> StoreError | None:
     return refusal(append, execution.position, execution.epoch, execution.owner)
 
 
-def _matches(summary: Summary, query: Query) -> bool:
-    due = query.due_before is None or (summary.next_due is not None and summary.next_due <= query.due_before)
-    return (
-        due
-        and (query.statuses is None or summary.status in query.statuses)
-        and query.pipeline_id in (None, summary.pipeline_id)
-        and query.execution_id in (None, summary.execution_id)
-    )
+def _age(execution: _Execution) -> tuple[float, int]:
+    return execution.summary.created_at, execution.number
+
+
+def _due(execution: _Execution) -> tuple[float, int]:
+    due = execution.summary.next_due
+    return math.inf if due is None else due, execution.number

@@ -22,7 +22,7 @@ from orchestrator.errors import SchemaError, StoreError, UnknownExecutionError
 from orchestrator.journal.codec import pack, unpack
 from orchestrator.journal.store import Append, Batch, Commit, Lease, Message, Note, OnDone, Owner, Query, Summary
 from orchestrator.journal.store_usage import StoreUsage
-from orchestrator.storage import sqlite_leases, sqlite_usage
+from orchestrator.storage import sqlite_leases, sqlite_listing, sqlite_usage
 from orchestrator.storage.group_commit import GroupCommit
 from orchestrator.storage.note_buffer import NoteBuffer, with_gaps
 from orchestrator.storage.queries import load_queries
@@ -30,7 +30,6 @@ from orchestrator.storage.refusals import missing_blob, unknown_execution
 from orchestrator.storage.sqlite_blobs import batches, joined, write_parts
 from orchestrator.storage.sqlite_errors import explained
 from orchestrator.storage.sqlite_file import open_writer, sync_log
-from orchestrator.storage.sqlite_listing import statement_for, summaries
 from orchestrator.storage.sqlite_mark import Mark
 from orchestrator.storage.sqlite_notes import notes_of, write_notes
 from orchestrator.storage.sqlite_performer import Performer
@@ -182,11 +181,16 @@ class SqliteStore:
         return [Batch(*row) for row in self._rows("feed", {"after": after_sequence, "limit": limit})]
 
     def find(self, query: Query) -> list[Summary]:
-        """The summaries that match, newest first."""
+        """The summaries that match."""
         try:
-            return list(summaries(self._rows(*statement_for(query)), self._clock.time()))
+            with self._readers.one() as connection:
+                return sqlite_listing.find(connection, self._sql, query, self._clock.time())
         except (ValueError, TypeError) as exc:  # a status that there is not, a text where a number belongs
             raise SchemaError(f"{self.location} is damaged ({exc}); put back a copy of it") from exc
+
+    def next_due(self) -> float | None:
+        """When the first execution that waits and that nobody has is due."""
+        return next((float(due) for (due,) in self._rows("next_due", ())), None)
 
     def usage(self) -> StoreUsage:
         """How many bytes it holds, and for whom."""
@@ -201,10 +205,13 @@ class SqliteStore:
 
     # -- leases ----------------------------------------------------------------------------------------------------
 
-    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
-        """Take an execution that nobody living has."""
-        with self._writing() as writer:
-            lease = sqlite_leases.claim(writer, execution_id, owner, self._clock.time())
+    def claim(self, execution_id: ExecutionId, owner: Owner, *, queues: bool = True) -> Lease:
+        """Take an execution that nobody living has.
+
+        It is on the disk with the first commit under this lease: a power failure before that ends the owner as well.
+        """
+        with self._writing(relaxed=True) as writer:
+            lease = sqlite_leases.claim(writer, execution_id, owner, self._clock.time(), queues)
         if lease is None:
             raise self._unknown(execution_id)
         return lease
@@ -218,6 +225,7 @@ class SqliteStore:
         """Give an execution back."""
         with self._writing() as writer:
             sqlite_leases.release(writer, lease)
+            writer.run("wake", {"execution_id": lease.execution_id, "seen": 0, "now": self._clock.time()})
 
     def _unknown(self, execution_id: ExecutionId) -> UnknownExecutionError:
         return unknown_execution(execution_id, self.location, [row[0] for row in self._rows("recent_ids", ())])
@@ -226,9 +234,12 @@ class SqliteStore:
 
     def post(self, execution_id: ExecutionId, kind: str, payload: Mapping[str, Any]) -> int:
         """Put a message into the inbox of an execution."""
-        message = {"kind": kind, "payload": pack(dict(payload)), "now": self._clock.time()}
+        where = {"execution_id": execution_id, "now": self._clock.time()}
+        packed = pack(dict(payload))
         with self._writing() as writer:
-            row = writer.row("post", {"execution_id": execution_id, **message})
+            row = writer.row("post", {**where, "kind": kind, "payload": packed})
+            if row is not None:
+                writer.run("wake", {**where, "seen": row[0] - 1})
         if row is None:
             raise self._unknown(execution_id)
         return int(row[0])
@@ -237,6 +248,10 @@ class SqliteStore:
         """The messages that no event stands for yet."""
         rows = self._rows("inbox", {"execution_id": execution_id})
         return [Message(id, execution_id, at, kind, unpack(payload)) for id, at, kind, payload in rows]
+
+    def posted_since(self, message_id: int) -> Sequence[tuple[int, ExecutionId]]:
+        """Which newer messages stand in an inbox, and whose it is."""
+        return [(int(id), ExecutionId(whose)) for id, whose in self._rows("posted_since", {"after": message_id})]
 
     def note(self, execution_id: ExecutionId, notes: Sequence[Note]) -> None:
         """Queue progress and output lines."""

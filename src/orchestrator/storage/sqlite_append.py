@@ -33,6 +33,8 @@ def write_group(writer: Writer, appends: Sequence[Append], now: float) -> list[S
             release(writer, append.lease)
         for message_id in append.taken:
             writer.run("take_message", {"id": message_id, "execution": admitted})
+        if append.releases and append.summary.next_due is not None:
+            writer.run("wake", {"execution_id": append.lease.execution_id, "seen": append.seen, "now": now})
     writer.many("append", journal)
     return outcomes
 

@@ -52,6 +52,10 @@ class Writer:
         rows = self._connection.execute(self._sql[query], bindings).fetchall()
         return rows[0] if rows else None
 
+    def rows(self, query: str, bindings: apsw.Bindings | None = None) -> list[tuple[Any, ...]]:
+        """All rows that a named query gives."""
+        return self._connection.execute(self._sql[query], bindings).fetchall()
+
     def only_row(self, query: str, bindings: apsw.Bindings | None = None) -> tuple[Any, ...]:
         """The row of a query that always gives one."""
         return self._connection.execute(self._sql[query], bindings).fetchall()[0]

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from orchestrator.clock import SystemClock
-from orchestrator.errors import OwnedElsewhereError, UnknownExecutionError
+from orchestrator.errors import ConcurrencyBusyError, OwnedElsewhereError, UnknownExecutionError
 from orchestrator.journal.store import Append, Batch, Commit, Lease, Message, Note, OnDone, Owner, Query, Store, Summary
 from orchestrator.journal.store_usage import StoreUsage
 from orchestrator.storage import this_owner
@@ -67,14 +67,15 @@ class CrashingStore:
                 return self._watched(append, on_done)
             self.dead = True
             if self._when == "after":
-                store.commit(append)
+                store.commit(append, self._note_release)
             store.flush()
             raise SimulatedCrash(self.commits, self._when)
 
     def _watched(self, append: Append, on_done: OnDone | None) -> Commit:
         """A commit of the store below; after the death nobody hears of it."""
 
-        def tell(_inner: Commit) -> None:
+        def tell(inner: Commit) -> None:
+            self._note_release(inner)
             if on_done is not None and not self.dead:
                 on_done(watched)
 
@@ -82,13 +83,21 @@ class CrashingStore:
         watched.inner = self._inner.commit(append, tell)
         return watched
 
+    def _note_release(self, commit: Commit) -> None:
+        """What an append has given back is this life's no more, unless it was claimed again meanwhile."""
+        lease = commit.append.lease
+        if commit.error is None and commit.append.releases and self._leases.get(lease.execution_id) == lease:
+            del self._leases[lease.execution_id]
+
     def bury(self) -> None:
         """Make what this life had the executions of a process that is gone, so that the next one can claim them."""
-        self.dead = True
+        with self._lock:  # a heartbeat that is on its way is over then
+            self.dead = True
         for lease in self._leases.values():
             self._inner.release(lease)
         for lease in self._leases.values():
-            with suppress(UnknownExecutionError, OwnedElsewhereError):  # never written; taken over already
+            # never written; taken over already; by an execution of the same key
+            with suppress(UnknownExecutionError, OwnedElsewhereError, ConcurrencyBusyError):
                 self._inner.claim(lease.execution_id, _ghost_of(lease.owner))
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -126,6 +135,10 @@ class CrashingStore:
         """As the store below."""
         return self._store.find(query)
 
+    def next_due(self) -> float | None:
+        """As the store below."""
+        return self._store.next_due()
+
     def usage(self) -> StoreUsage:
         """As the store below."""
         return self._store.usage()
@@ -134,14 +147,15 @@ class CrashingStore:
         """As the store below."""
         return self._store.blob_bytes(blobs)
 
-    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
+    def claim(self, execution_id: ExecutionId, owner: Owner, *, queues: bool = True) -> Lease:
         """As the store below."""
-        lease = self._leases[execution_id] = self._store.claim(execution_id, owner)
+        lease = self._leases[execution_id] = self._store.claim(execution_id, owner, queues=queues)
         return lease
 
     def extend(self, owner: Owner) -> None:
         """As the store below."""
-        self._store.extend(owner)
+        with self._lock:
+            self._store.extend(owner)
 
     def release(self, lease: Lease) -> None:
         """As the store below."""
@@ -155,6 +169,10 @@ class CrashingStore:
     def inbox(self, execution_id: ExecutionId) -> list[Message]:
         """As the store below."""
         return self._store.inbox(execution_id)
+
+    def posted_since(self, message_id: int) -> Sequence[tuple[int, ExecutionId]]:
+        """As the store below."""
+        return self._store.posted_since(message_id)
 
     def note(self, execution_id: ExecutionId, notes: Sequence[Note]) -> None:
         """As the store below."""

@@ -33,11 +33,11 @@ class MarkingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
+    def claim(self, execution_id: ExecutionId, owner: Owner, *, queues: bool = True) -> Lease:
         """Recovery begins: it lasts until the first commit."""
         mark(self._folder, Phase.RECOVERY)
         linger(Phase.RECOVERY)
-        return self._inner.claim(execution_id, owner)  # type: ignore[no-any-return]  # passes through
+        return self._inner.claim(execution_id, owner, queues=queues)  # type: ignore[no-any-return]  # passes through
 
     def commit(self, append: Append, on_done: OnDone | None = None) -> Commit:
         """A handler has returned, or a start is to be written; nothing of it is durable yet."""

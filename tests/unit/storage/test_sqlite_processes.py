@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import random
+import select
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 
 from orchestrator.errors import LeaseLostError, OwnedElsewhereError, StoreBusyError
+from orchestrator.journal.store import Query
+from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.storage.sqlite import SqliteStore
-from orchestrator.testing.store_contract.given import Given, execution_id, living
+from orchestrator.testing.store_contract.given import Given, dead, elsewhere, execution_id, living
 
 ROOT = Path(__file__).parents[3]
 X = execution_id("x")
@@ -46,6 +49,54 @@ for index in range(10**9):
     for commit in commits:
         commit.wait()
         os.write(1, b"%d\\n" % (commit.append.expected_position + 1))
+"""
+
+CLAIMANT = """
+import os, sys
+from orchestrator.errors import ConcurrencyBusyError, OwnedElsewhereError
+from orchestrator.storage import open_store
+from orchestrator.testing.store_contract.given import execution_id, living
+store, owner = open_store(sys.argv[1]), living()
+print("ready", flush=True)
+sys.stdin.readline()
+for index in range(40):
+    try:
+        print(f"e{index}", store.claim(execution_id(f"e{index}"), owner).epoch, flush=True)
+    except OwnedElsewhereError:
+        pass
+sys.stdin.readline()
+"""
+
+#: Takes what may be started until there is nothing more; a file that is there already tells that two were under way.
+WORKER = """
+import os, sys
+from pathlib import Path
+from orchestrator.errors import ConcurrencyBusyError, OwnedElsewhereError
+from orchestrator.journal.store import Query
+from orchestrator.status import UNFINISHED, ExecutionStatus
+from orchestrator.storage import open_store
+from orchestrator.testing.store_contract.given import Script, living
+store, owner = open_store(sys.argv[1]), living()
+witness = Path(sys.argv[1]).with_name("under-way")
+print("ready", flush=True)
+sys.stdin.readline()
+while unfinished := store.find(Query(statuses=UNFINISHED)):
+    for summary in reversed(unfinished):
+        try:
+            lease = store.claim(summary.execution_id, owner)
+        except (ConcurrencyBusyError, OwnedElsewhereError):
+            continue
+        if summary.execution_id not in [found.execution_id for found in store.find(Query(statuses=UNFINISHED))]:
+            store.release(lease)  # it has ended meanwhile
+            continue
+        witness.touch(exist_ok=False)
+        script = Script(lease, summary.created_at, position=1)
+        for status in (ExecutionStatus.RUNNING, ExecutionStatus.RUNNING):
+            store.commit(script.append(b"works", status=status, concurrency_key="k")).wait()
+        witness.unlink()
+        ended = {"status": ExecutionStatus.COMPLETED, "concurrency_key": "k", "releases": True}
+        store.commit(script.append(b"ends", **ended)).wait()
+        print(summary.execution_id, flush=True)
 """
 
 
@@ -194,3 +245,53 @@ def test_a_living_process_keeps_what_it_has_and_a_dead_one_does_not(store: Sqlit
     script.lease, script.position = first, len(list(store.read(X)))
     with pytest.raises(LeaseLostError):
         store.commit(script.append()).wait()
+
+
+@contextmanager
+def children(code: str, path: Path, number: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """As many processes, all of which are ready to begin at a word."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(child(code, path)) for _ in range(number)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        for process in processes:
+            give_back(process)
+        yield processes
+
+
+def test_of_several_processes_that_take_over_at_once_one_wins(store: SqliteStore, path: Path) -> None:
+    silent = elsewhere()
+    for index in range(40):
+        store.commit(Given().script(f"e{index}", owner=silent if index % 2 else dead()).append())
+    store.flush()
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE owner SET heartbeat = heartbeat - 1000").fetchall()
+    connection.close()
+    with children(CLAIMANT, path, 3) as processes:
+        won: list[bytes] = []
+        while len(won) < 40:
+            ready, _, _ = select.select([process.stdout for process in processes if process.stdout], [], [], 60)
+            assert ready, f"nobody claims what is left; claimed so far: {won}"
+            won += [file.readline() for file in ready]
+        assert sorted(won) == sorted(b"e%d 2\n" % index for index in range(40))
+        for process in processes:
+            give_back(process)
+            assert process.stdout is not None
+            assert process.stdout.read() == b""
+
+
+def test_of_one_concurrency_key_several_processes_have_one_execution_at_a_time_in_order(
+    store: SqliteStore, path: Path
+) -> None:
+    for index in range(20):
+        script = Given().script(f"e{index:02}", at=float(index))
+        store.commit(script.append(status=ExecutionStatus.PENDING, concurrency_key="k", releases=True))
+    store.flush()
+    with children(WORKER, path, 3) as processes:
+        assert [process.wait(60) for process in processes] == [0, 0, 0]
+        ended = [line for process in processes for line in process.stdout or ()]
+    assert sorted(ended) == [b"e%02d\n" % index for index in range(20)]
+    begun = [batch.execution_id for batch in store.feed(limit=1000) if batch.body == b"ends"]
+    assert begun == [f"e{index:02}" for index in range(20)]
+    assert store.find(Query(statuses=UNFINISHED)) == []

@@ -8,13 +8,18 @@ from pathlib import Path
 import apsw
 import pytest
 
-from orchestrator.errors import SchemaError, StoreError
+from orchestrator.errors import ConcurrencyBusyError, SchemaError, StoreError
+from orchestrator.journal.store import Note, Query
+from orchestrator.status import ExecutionStatus
 from orchestrator.storage.queries import SQL_FOLDER, load_queries
 from orchestrator.storage.sqlite import SqliteStore
 from orchestrator.storage.sqlite_schema import APPLICATION_ID, Schema, load_schema, version_of
-from orchestrator.testing.store_contract.given import Given, bodies, execution_id
+from orchestrator.testing.store_contract.blobs import hash_of, noise
+from orchestrator.testing.store_contract.given import Given, bodies, dead, execution_id, living
 
 NOW = load_schema()
+#: The tables of the first version, as they were made then.
+FIRST = Schema((Path(__file__).parent / "schema_v1.sql").read_text(encoding="utf-8"), {})
 NEXT = Schema(
     NOW.sql + "ALTER TABLE execution ADD COLUMN colour TEXT; ALTER TABLE owner ADD COLUMN name TEXT;",
     {
@@ -62,6 +67,45 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path: P
     SqliteStore(tmp_path / "new", schema=NEXT).close()
     assert tables(tmp_path / "old") == tables(tmp_path / "new")
     assert version(tmp_path / "old") == NEXT.version
+
+
+def test_a_file_of_the_first_version_reads_the_same_and_does_what_it_could_not(tmp_path: Path) -> None:
+    old = SqliteStore(tmp_path / "old", schema=FIRST)
+    data = noise(300_000)
+    old.put_blobs([(hash_of(data), data)])
+    given = Given()
+    script = given.created(old, "x", concurrency_key="k", message="one", blobs=(hash_of(data),))
+    old.commit(script.append(b"second", count=3, concurrency_key="k")).wait()
+    for name, due in (("later", 70.0), ("sooner", 60.0)):
+        given.created(old, name, status=ExecutionStatus.PAUSED, next_due=due, releases=True)
+    given.created(old, "queued", status=ExecutionStatus.PENDING, concurrency_key="k", releases=True)
+    given.created(old, "left", owner=dead())
+    old.note(execution_id("x"), [Note("load", 1, 1.0, "stdout", "a line")])
+    before = _all_of(old)
+    old.close()
+    assert version(tmp_path / "old") == 1
+
+    store = SqliteStore(tmp_path / "old")
+    assert version(tmp_path / "old") == NOW.version
+    assert _all_of(store) == before
+    assert store.get_blob(hash_of(data)) == data
+    assert store.next_due() == 60.0
+    assert [s.execution_id for s in store.find(Query(due_before=99.0, unowned=True))] == ["sooner", "later"]
+    assert [s.execution_id for s in store.find(Query(concurrency_key="k"))] == ["x", "queued"]
+    assert [s.execution_id for s in store.find(Query(abandoned=True))] == ["left"]
+    with pytest.raises(ConcurrencyBusyError):
+        store.claim(execution_id("queued"), living())
+    store.commit(script.append(b"third")).wait()
+    store.close()
+    SqliteStore(tmp_path / "new").close()
+    assert tables(tmp_path / "old") == tables(tmp_path / "new")
+
+
+def _all_of(store: SqliteStore) -> list[object]:
+    """What a store says of itself."""
+    summaries = store.find(Query(limit=None))
+    notes = [store.notes(summary.execution_id) for summary in summaries]
+    return [summaries, store.feed(), notes, [list(store.read(summary.execution_id)) for summary in summaries]]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:

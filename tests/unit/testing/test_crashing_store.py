@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from orchestrator.clock import Clock
 from orchestrator.errors import OwnedElsewhereError
 from orchestrator.journal.store import Note, Query, Store
+from orchestrator.status import ExecutionStatus
 from orchestrator.storage.memory import MemoryStore
 from orchestrator.storage.sqlite import SqliteStore
 from orchestrator.testing.crashing_store import CrashingStore, SimulatedCrash, When
@@ -68,6 +70,7 @@ def test_the_dead_do_nothing(below: Store) -> None:
         lambda: store.put_blobs([]),
         lambda: store.read(X),
         lambda: store.find(Query()),
+        store.next_due,
         lambda: store.claim(X, living()),
         lambda: store.extend(script.lease.owner),
         lambda: store.release(script.lease),
@@ -113,6 +116,33 @@ def test_the_next_life_takes_over_what_was_buried(below: Store, when: When) -> N
         assert lease.previous.token == owner.token
     with pytest.raises(OwnedElsewhereError):
         below.claim(X, living())
+
+
+@pytest.mark.parametrize(("at", "when"), [(3, "before"), (2, "after")])
+def test_what_was_given_back_is_nobodys_after_the_death(below: Store, at: int, when: When) -> None:
+    """It waits for a message, and the message wakes it: it was not abandoned."""
+    store = CrashingStore(below, at=at, when=when)
+    script = given.created(store)
+    waits = script.append(b"waits", status=ExecutionStatus.PAUSED, next_due=math.inf, releases=True)
+    with pytest.raises(SimulatedCrash):
+        for append in (waits, given.script("other").append()):
+            store.commit(append).wait()
+    store.bury()
+    assert [summary.owner for summary in below.find(Query(execution_id="x"))] == [None]
+    assert below.next_due() == math.inf
+    below.post(X, "signal", {})
+    assert below.next_due() != math.inf
+
+
+def test_what_was_given_back_and_claimed_again_is_abandoned(below: Store) -> None:
+    store = CrashingStore(below, at=3)
+    script = given.created(store, releases=True)
+    script.lease = store.claim(X, living())
+    with pytest.raises(SimulatedCrash):
+        for _ in range(2):
+            store.commit(script.append()).wait()
+    store.bury()
+    assert [summary.abandoned for summary in below.find(Query(execution_id="x"))] == [True]
 
 
 def test_burying_leaves_alone_what_others_have(below: Store) -> None:

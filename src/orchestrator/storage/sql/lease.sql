@@ -12,10 +12,14 @@ RETURNING id;
 UPDATE owner SET heartbeat = :now WHERE token = :token;
 
 -- name: holder
--- An execution and who has it; the owner's columns are null where nobody has.
-SELECT e.id, o.token, o.host, o.boot_id, o.pid, o.started, o.heartbeat
+-- An execution, its concurrency key, and who has it; the owner's columns are null where nobody has.
+SELECT e.id, e.concurrency_key, o.token, o.host, o.boot_id, o.pid, o.started, o.heartbeat
 FROM execution AS e LEFT JOIN owner AS o ON o.id = e.owner
 WHERE e.execution_id = :execution_id;
+
+-- name: owners
+-- All that have something, and when each was last heard of: one row per process.
+SELECT id, token, host, boot_id, pid, started, heartbeat FROM owner;
 
 -- name: take
 -- Give an execution to an owner; from here on commits under the old epoch are refused.

@@ -8,6 +8,12 @@
 -- owner, so that a second writer, or one whose lease has passed, changes nothing. Inside the database an execution is a
 -- small integer; outside it is text.
 --
+-- Its small indexes hold what somebody may want to take in hand, and nothing of the history. `execution_waiting`: what
+-- waits for its time (`next_due`; infinity: for a message alone), so that a scheduler looks at one row of ten thousand.
+-- `execution_queue`: what was created and has not begun, by concurrency key (null: by none). `execution_begun`: what has
+-- a concurrency key and is under way. Of each key one may be; a claim looks into these two, in its own transaction. They
+-- are partial, so that what is not concerned costs nothing; a claim, a release and a change of status write them.
+--
 -- `journal` is the truth. One row per append: `count` events from `position` on, in bytes that only the codec reads.
 -- `sequence` rises over the whole file in the order of commits, which is what followers of the feed go by. Rows are
 -- never changed. Whoever deletes old ones must leave the newest row, since SQLite gives the next row one more than the
@@ -53,6 +59,10 @@ CREATE INDEX execution_newest     ON execution (created_at);
 CREATE INDEX execution_unfinished ON execution (status)   WHERE status IN ('pending', 'running', 'paused');
 CREATE INDEX execution_due        ON execution (next_due) WHERE next_due IS NOT NULL;
 CREATE INDEX execution_owner      ON execution (owner)    WHERE owner IS NOT NULL;
+CREATE INDEX execution_waiting    ON execution (next_due) WHERE owner IS NULL AND next_due IS NOT NULL;
+CREATE INDEX execution_queue      ON execution (concurrency_key, created_at) WHERE status = 'pending' AND owner IS NULL;
+CREATE INDEX execution_begun      ON execution (concurrency_key, created_at)
+  WHERE concurrency_key IS NOT NULL AND (status IN ('running', 'paused') OR owner IS NOT NULL);
 
 CREATE TABLE journal (
   sequence  INTEGER PRIMARY KEY,

@@ -21,13 +21,26 @@ from orchestrator.testing.store_contract.leases import LeaseClauses
 from orchestrator.testing.store_contract.listing import ListingClauses
 from orchestrator.testing.store_contract.notes import NoteClauses
 from orchestrator.testing.store_contract.queue import QueueClauses
+from orchestrator.testing.store_contract.takeover import TakeOverClauses
+from orchestrator.testing.store_contract.turns import TurnClauses
 from orchestrator.testing.store_contract.usage import UsageClauses
+from orchestrator.testing.store_contract.waking import WakingClauses
 
 __all__ = ["Given", "LastingStoreContract", "StoreContract"]
 
 
 class StoreContract(
-    JournalClauses, QueueClauses, LeaseClauses, ListingClauses, BlobClauses, InboxClauses, NoteClauses, UsageClauses
+    JournalClauses,
+    QueueClauses,
+    LeaseClauses,
+    TakeOverClauses,
+    TurnClauses,
+    WakingClauses,
+    ListingClauses,
+    BlobClauses,
+    InboxClauses,
+    NoteClauses,
+    UsageClauses,
 ):
     """What every store owes."""
 

@@ -18,6 +18,8 @@ from orchestrator.types import ExecutionId
 
 #: No process ever has this number.
 NO_PID = 2**31 - 1
+#: Of an append, what a clause may give beside the summary.
+_PARTS = ("blobs", "taken", "releases", "seen")
 
 
 def living() -> Owner:
@@ -49,8 +51,8 @@ class Script:
     position: int = 0
 
     def append(self, body: bytes = b"event", count: int = 1, **changes: Any) -> Append:
-        """The next append; keywords change the summary, or `blobs` and `taken`."""
-        parts = {name: changes.pop(name) for name in ("blobs", "taken") if name in changes}
+        """The next append; keywords change the summary, or one of _PARTS."""
+        parts = {name: changes.pop(name) for name in _PARTS if name in changes}
         summary = Summary(
             self.lease.execution_id,
             changes.pop("pipeline_id", "pipeline"),

@@ -76,6 +76,27 @@ class InboxClauses(Given):
         store.commit(script.append(taken=(message,))).wait()
         assert [m.id for m in store.inbox(Y)] == [message]
 
+    def test_what_was_posted_since_is_told_for_all_at_once(self, store: Store) -> None:
+        self.created(store, "x")
+        self.created(store, "y")
+        assert list(store.posted_since(0)) == []
+        posted = [(store.post(one, "signal", {}), one) for one in (X, Y, X)]
+        assert list(store.posted_since(0)) == posted
+        assert list(store.posted_since(posted[0][0])) == posted[1:]
+        assert list(store.posted_since(posted[-1][0])) == []
+
+    def test_what_was_taken_is_told_no_more(self, store: Store) -> None:
+        script = self.created(store)
+        taken, kept = store.post(X, "signal", {}), store.post(X, "cancel", {})
+        store.commit(script.append(taken=(taken,))).wait()
+        assert list(store.posted_since(0)) == [(kept, X)]
+        assert list(store.posted_since(taken)) == [(kept, X)]
+
+    def test_a_message_to_one_that_nobody_has_is_told_as_well(self, store: Store) -> None:
+        store.release(self.created(store).lease)
+        message = store.post(X, "signal", {})
+        assert list(store.posted_since(message - 1)) == [(message, X)]
+
     def test_ids_are_never_given_again(self, store: Store) -> None:
         script = self.created(store)
         seen = []

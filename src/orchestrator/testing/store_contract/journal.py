@@ -8,6 +8,8 @@ import pytest
 
 from orchestrator.errors import ConflictError, LeaseLostError
 from orchestrator.journal.store import Lease, Query, Store
+from orchestrator.status import ExecutionStatus
+from orchestrator.testing.store_contract.blobs import hash_of, noise
 from orchestrator.testing.store_contract.given import Given, bodies, execution_id, living
 
 X, Y = execution_id("x"), execution_id("y")
@@ -97,6 +99,57 @@ class JournalClauses(Given):
             seen += [batch.position for batch in page]
             after = page[-1].sequence
         assert seen == list(range(1, 11))
+
+    # -- creating --------------------------------------------------------------------------------------------------
+
+    def test_an_execution_may_be_created_without_an_owner(self, store: Store) -> None:
+        script = self.script()
+        store.commit(script.append(b"created", status=ExecutionStatus.PENDING, releases=True)).wait()
+        (summary,) = store.find(Query())
+        assert (summary.status, summary.owner) == (ExecutionStatus.PENDING, None)
+        with pytest.raises(LeaseLostError):
+            store.commit(script.append(b"nobody's")).wait()
+        script = replace(script, lease=store.claim(X, living()), position=1)
+        assert (script.lease.epoch, script.lease.previous) == (2, None)
+        store.commit(script.append(b"begun")).wait()
+        assert bodies(store.read(X)) == [b"created", b"begun"]
+
+    def test_creating_may_take_several_appends(self, store: Store) -> None:
+        script = self.script()
+        pending = ExecutionStatus.PENDING
+        commits = [store.commit(script.append(b"%d" % n, status=pending, releases=n == 4)) for n in range(5)]
+        store.flush()
+        assert [commit.error for commit in commits] == [None] * 5
+        assert bodies(store.read(X)) == [b"0", b"1", b"2", b"3", b"4"]
+        assert store.claim(X, living()).epoch == 2
+
+    def test_one_id_is_created_once_also_without_an_owner(self, store: Store) -> None:
+        for name, status in (("x", ExecutionStatus.PENDING), ("y", ExecutionStatus.RUNNING)):
+            self.created(store, name, status=status, releases=True)
+            with pytest.raises(ConflictError):
+                self.created(store, name, status=status, releases=True)
+
+    def test_an_execution_may_begin_with_the_journal_of_another(self, store: Store) -> None:
+        """A fork: its first append holds many events, and refers to blobs that the other one put there."""
+        data = noise(2_000_000)
+        store.put_blobs([(hash_of(data), data)])
+        source = self.created(store, "x", blobs=(hash_of(data),))
+        for index in range(100):
+            store.commit(source.append(b"%d" % index * 100, count=100))
+        store.flush()
+        batches = list(store.read(X))
+        body, count = b"".join(batch.body for batch in batches), sum(batch.count for batch in batches)
+        fork = self.script("y")
+        store.commit(fork.append(body, count, blobs=(hash_of(data),), releases=True)).wait()
+        assert [(b.position, b.count, b.body) for b in store.read(Y)] == [(1, count, body)]
+        assert count == 10_001
+        fork.lease = store.claim(Y, living())
+        store.commit(fork.append(b"goes its own way")).wait()
+        assert [(b.position, b.count) for b in store.read(Y, count)] == [(count + 1, 1)]
+        assert [(b.position, b.count) for b in store.read(Y, count - 1)] == [(1, count), (count + 1, 1)]
+        assert store.feed(limit=1000)[-1].position == count + 1
+        assert store.usage().blob_bytes == len(data)
+        assert list(store.read(X)) == batches
 
     # -- refusals --------------------------------------------------------------------------------------------------
 

@@ -81,9 +81,10 @@ class Elsewhere:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def claim(self, execution_id: ExecutionId, owner: Owner) -> Lease:
+    def claim(self, execution_id: ExecutionId, owner: Owner, *, queues: bool = True) -> Lease:
         """Claim it as that machine."""
-        return self._inner.claim(execution_id, replace(owner, host=self._host))  # type: ignore[no-any-return]  # passes through
+        there = replace(owner, host=self._host)
+        return self._inner.claim(execution_id, there, queues=queues)  # type: ignore[no-any-return]  # passes through
 
     def commit(self, append: Append, on_done: OnDone | None = None) -> Commit:
         """Commit as that machine."""
