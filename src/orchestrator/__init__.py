@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from orchestrator.execution.progress import current_attempt, progress
     from orchestrator.failure import RetryConfig
     from orchestrator.journal.codec import register_type
-    from orchestrator.pipelines.model import InputSpec, OnError, Pipeline, Retry, Step
+    from orchestrator.pipelines.model import (
+        Case,
+        Concurrency,
+        Effect,
+        FormField,
+        InputSpec,
+        OnError,
+        Pipeline,
+        Retry,
+        Step,
+    )
     from orchestrator.status import ExecutionStatus, StepStatus
 
 __version__ = "0.1.0"
@@ -34,16 +44,24 @@ _HOMES = {
     "register_type": "journal.codec",
     "Pipeline": "pipelines.model",
     "Step": "pipelines.model",
+    "Case": "pipelines.model",
     "InputSpec": "pipelines.model",
     "Retry": "pipelines.model",
     "OnError": "pipelines.model",
+    "Effect": "pipelines.model",
+    "FormField": "pipelines.model",
+    "Concurrency": "pipelines.model",
     "ExecutionStatus": "status",
     "StepStatus": "status",
 }
 
 __all__ = [
+    "Case",
+    "Concurrency",
+    "Effect",
     "ExecutionResult",
     "ExecutionStatus",
+    "FormField",
     "InputSpec",
     "OnError",
     "Orchestrator",

@@ -16,6 +16,7 @@ OrchestratorError
 │   ├── NotResumableError        it has ended; names the verb that would help (exit code 2)
 │   ├── InterruptedExecution     it was paused by an interrupt (exit code 130)
 │   ├── ExecutionWaitsError      it waits for a person (exit code 3)
+│   ├── ConcurrencyBusyError     another execution has its concurrency key (exit code 4)
 │   └── ProcessesLeftError       processes of a dead engine cannot be ended
 ├── StepError                    an attempt failed for a reason that is not the handler's own exception
 │   ├── StepTimeoutError         it took longer than its timeout
@@ -28,6 +29,10 @@ OrchestratorError
 │   ├── HandlerExitError         a handler called what ends a program
 │   ├── RollbackError            its recovery was to set the execution back, and that cannot be
 │   ├── UnknownStepError         its recovery names a step that the pipeline does not have
+│   ├── InnerStepError           a step inside of it failed
+│   ├── DeadlineError            what it waited for did not come in time
+│   ├── FailStepError            a `fail` step was reached
+│   ├── TooManyIterationsError   a `while` did not end
 │   ├── RemoteError              an exception of a worker process that cannot be rebuilt here
 │   └── TooManyInterruptionsError the engine died again and again while it ran
 ├── CodecError                   a value or a record cannot be written or read
@@ -51,6 +56,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.types import StepKey
+
 
 class OrchestratorError(Exception):
     """The root: catches everything that Orchestrator raises on purpose."""
@@ -68,7 +75,8 @@ class Fault:
     """One fault of a definition.
 
     `line` and `column` count from 1; both are 0 where the definition came from Python and has no file.
-    `path` says where in the model: `steps.load.with.path`.
+    `path` says where in the model: `steps.load.with.path`. `file` is empty, or another file than that of the error: one
+    of a pipeline to which it refers.
     """
 
     message: str
@@ -77,6 +85,7 @@ class Fault:
     source_line: str = ""
     path: str = ""
     hint: str = ""
+    file: str = ""
 
 
 class PipelineFileError(PipelineError):
@@ -87,7 +96,8 @@ class PipelineFileError(PipelineError):
         super().__init__("\n".join(self._show(fault) for fault in self.faults))
 
     def _show(self, fault: Fault) -> str:
-        where = f"{self.file}:{fault.line}:{fault.column}" if fault.line else f"{self.file}: {fault.path}".rstrip(": ")
+        file = fault.file or self.file
+        where = f"{file}:{fault.line}:{fault.column}" if fault.line else f"{file}: {fault.path}".rstrip(": ")
         text = f"{where}: {fault.message}" + (f" ({fault.hint})" if fault.hint else "")
         if not fault.source_line:
             return text
@@ -208,14 +218,41 @@ class InterruptedExecution(ExecutionError):
 
 
 class ExecutionWaitsError(ExecutionError):
-    """Steps of the execution wait for a person. `waiting` maps each to what the person is to do."""
+    """The execution waits for a person, a signal or a time that is not near.
 
-    def __init__(self, execution_id: str, waiting: Mapping[Any, str]) -> None:
-        self.execution_id, self.waiting = execution_id, dict(waiting)
-        step = next(iter(self.waiting), "")
+    `waiting` maps each step that waits for a person to what the person is to do, `choices` to the words that answer it;
+    `reason` says what else is waited for.
+    """
+
+    def __init__(
+        self,
+        execution_id: str,
+        waiting: Mapping[Any, str],
+        choices: Mapping[Any, Sequence[str]] | None = None,
+        reason: str = "",
+    ) -> None:
+        self.execution_id, self.waiting, self.reason = execution_id, dict(waiting), reason
+        self.choices = dict(choices or {})
+        step = next(iter(self.waiting), None)
+        if step is None:
+            told = f"execution {execution_id} is {reason or 'waiting'}; `orchestrator scheduler` wakes it then"
+        else:
+            words = "|".join(self.choices.get(step, ("retry", "skip", "abort")))
+            told = (
+                f"execution {execution_id} waits for an answer about step {step!r}: {self.waiting[step]}"
+                f"; answer with `orchestrator answer {execution_id} {step} {words}`"
+            )
+        super().__init__(told)
+
+
+class ConcurrencyBusyError(ExecutionError):
+    """The execution may not begin yet: `holder`, another execution with the same concurrency `key`, comes first."""
+
+    def __init__(self, execution_id: str, key: str, holder: str) -> None:
+        self.execution_id, self.key, self.holder = execution_id, key, holder
         super().__init__(
-            f"execution {execution_id} waits for an answer about step {step!r}: {self.waiting.get(step, '')}"
-            f"; answer with `orchestrator answer {execution_id} {step} retry|skip|abort`"
+            f"execution {execution_id} waits for its turn: execution {holder} has the concurrency key {key!r}, or is"
+            f" before it in the queue; let {holder} end, or cancel it, then try again"
         )
 
 
@@ -311,6 +348,38 @@ class UnknownStepError(StepError):
     def __init__(self, name: str, step_key: str, known: Sequence[str]) -> None:
         self.name, self.step_key, self.known = name, step_key, tuple(known)
         super().__init__(f"the recovery of step {step_key!r} names {name!r}; the pipeline has {', '.join(self.known)}")
+
+
+class InnerStepError(StepError):
+    """A step inside of this one failed, and with it this one; `error` is what is kept of that failure."""
+
+    def __init__(self, step_key: StepKey, error: Mapping[str, Any]) -> None:
+        self.step_key, self.error = step_key, error
+        what, why = f"step {step_key!r} failed: ", str(error.get("message", "no reason is known"))
+        super().__init__(why if why.startswith(what) else what + why)  # what is around it fails for the same reason
+
+
+class DeadlineError(StepError, TimeoutError):
+    """What a step waited for did not come in time."""
+
+    def __init__(self, step_key: str, what: str) -> None:
+        self.step_key, self.what = step_key, what
+        super().__init__(f"step {step_key!r} waited for {what}, which did not come by its deadline")
+
+
+class FailStepError(StepError):
+    """A `fail` step was reached; its text is the message."""
+
+
+class TooManyIterationsError(StepError):
+    """A `while` step's condition still held after `max_iterations` rounds."""
+
+    def __init__(self, step_key: str, rounds: int) -> None:
+        self.step_key, self.rounds = step_key, rounds
+        super().__init__(
+            f"the condition of step {step_key!r} still holds after {rounds} rounds; raise its max_iterations, or look "
+            "whether anything in the loop changes what the condition reads"
+        )
 
 
 class RemoteError(StepError):

@@ -33,6 +33,21 @@ class StepStatus(StrEnum):
     CANCELLED = auto()
 
 
+class Closing(StrEnum):
+    """Why nothing new is started inside of a step, or of a pipeline, that has not come to its last step."""
+
+    #: One of its steps failed for good.
+    FAILED = auto()
+    #: Enough branches have ended well.
+    DECIDED = auto()
+    #: A step said `return`.
+    RETURNED = auto()
+    #: The time of the attempt is over.
+    TIMED_OUT = auto()
+    #: Somebody outside of it gave it up.
+    CANCELLED = auto()
+
+
 _E, _S = ExecutionStatus, StepStatus
 
 #: status -> the statuses it may move to. FAILED moves to RUNNING by a retry only.

@@ -41,8 +41,10 @@ def check(data: bytes) -> None:
             _check_body(source.rest())
         case 2:
             _check_store(source)
-        case _:
+        case 3 | 4 | 5:
             _check_events([(float(place), _event(source)) for place in range(1 + source.below(12))])
+        case _:
+            _check_events([(float(place), _any_event(source)) for place in range(1 + source.below(12))])
 
 
 # -- bodies ------------------------------------------------------------------------------------------------------------
@@ -75,6 +77,7 @@ def _check_events(items: list[tuple[float, Event]]) -> None:
     assert in_parts == whole
     for key, step in whole.steps.items():
         assert step.key == key and step.generation >= 0 and step.failed_attempts >= 0
+        assert whole.steps.keys() >= {*whole.inside(key)}
 
 
 _KEYS = ("a", "b", "loop", "loop[0]", "loop[1]", "a/b", "loop[0]/b", "b[x]", "[0]", "c]", "", "é[2]")
@@ -152,6 +155,71 @@ def _event(source: Source) -> Event:
             return ev.StepSucceeded(key, generation, attempt, output, _writes(source), _maybe(source, source.text()))
 
 
+#: Steps inside of each other.
+_NESTED = ("b", "b.x", "b.x[1]", "b.x[1].y", "loop[0].b", "p", "p/a", "p/a.x", "p/a/b", "w", "w[0]", "w[1]", ".", "/")
+
+
+def _any_event(source: Source) -> Event:
+    """One of all events, of steps inside of each other."""
+    nested, attempt = source.one_of(_NESTED), source.below(4)
+    match source.below(24):
+        case 0:
+            return ev.BlockEntered(
+                nested, 1, attempt, _maybe(source, source.below(3)), _writes(source), _maybe(source, 2.5)
+            )
+        case 1:
+            return ev.IterationStarted(nested, 1, source.below(3))
+        case 2:
+            return ev.LoopExpanded(nested, 1, tuple(source.list_of(_encoded)), source.chance(128))
+        case 3:
+            kind, ask = (
+                source.one_of(("time", "signal", "approval")),
+                source.one_of(({}, {"who": ["a"], "choices": []})),
+            )
+            return ev.StepWaiting(nested, 1, attempt, kind, _maybe(source, 2.5), source.text(), ask)
+        case 4:
+            return ev.SignalTaken(nested, 1, source.below(9))
+        case 5:
+            return ev.WaitOver(nested, 1)
+        case 6:
+            return ev.DeadlinePassed(nested, 1)
+        case 7:
+            return ev.StepInDoubt(nested, 1, attempt, source.one_of(("retry", "verify", "skip", "ask")))
+        case 8:
+            return ev.StepCancelled(nested, 1, source.text(), source.text())
+        case 9:
+            return ev.SignalReceived(source.text(), _encoded(source), source.text(), source.below(9))
+        case 10:
+            return ev.CancelRequested(source.text(), source.text())
+        case 11:
+            return ev.ExecutionForked(ExecutionId(source.text()), source.below(9))
+        case 12:
+            return ev.PipelineChanged(_encoded(source), _encoded(source), "f", "", _keys(source))
+        case 13:
+            return ev.CodeSeen({source.text(): source.text()})
+        case 14 | 15:
+            return ev.ExecutionRerun(_nested_keys(source), _nested_keys(source), source.text())
+        case 16:
+            return ev.ExecutionRetried(_nested_keys(source))
+        case 17:
+            return ev.StepFailed(nested, 1, attempt, _error(source), _maybe(source, source.one_of(_NESTED)))
+        case 18:
+            parts = _maybe(source, ("x", "y"))
+            return ev.StepSucceeded(nested, 1, attempt, _maybe(source, _encoded(source)), (), None, parts)
+        case 19:
+            return ev.ExecutionRestored("c", 1, _nested_keys(source), (), (), None, _nested_keys(source))
+        case 20:
+            return ev.ExecutionPaused(source.text(), _maybe(source, 2.5), source.chance(128))
+        case 21:
+            return ev.StepStarted(nested, 1, attempt)
+        case _:
+            return _event(source)
+
+
+def _nested_keys(source: Source) -> tuple[Any, ...]:
+    return tuple(source.one_of(_NESTED) for _ in range(source.below(4)))
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +292,8 @@ TARGET = Target(
     words=(
         *("created", "claimed", "paused", "completed", "failed", "retried", "cancelled", "restored", "checkpoint"),
         *("variables", "step+", "step~", "loop", "step.", "step/", "step!", "step?", "ask", "answer", *_KEYS),
+        *("cancel", "forked", "rerun", "pipeline", "code", "signal", "block", "round", "wait", "wait.", "signal."),
+        *("deadline", "doubt", "step-", *_NESTED),
         *("\x00\x92\x01\x91", "\xc7\x01\x01", "\x28\xb5\x2f\xfd", "SQLite format 3"),
     ),
 )

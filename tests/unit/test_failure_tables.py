@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import InputError, RemoteError
+from orchestrator.errors import (
+    DeadlineError,
+    FailStepError,
+    InnerStepError,
+    InputError,
+    RemoteError,
+    TooManyIterationsError,
+)
 from orchestrator.failure import Classifier, ErrorCategory, ErrorSeverity, Rules, classify
 from orchestrator.failure.tables import (
     BROAD_TYPES,
@@ -24,6 +31,7 @@ from orchestrator.failure.tables import (
     TYPES,
     Verdict,
 )
+from orchestrator.types import StepKey
 
 C, S = ErrorCategory, ErrorSeverity
 #: What no table says.
@@ -319,3 +327,16 @@ def test_real_exceptions(real: str, verdict: Verdict) -> None:
     with pytest.raises(Exception) as caught:
         exec(real, {})
     assert verdict_of(caught.value) == verdict
+
+
+def test_what_a_step_came_to_by_one_inside_of_it_means_the_same() -> None:
+    kept = {"message": "refused", "category": "network", "severity": "medium"}
+    assert verdict_of(InnerStepError(StepKey("b.x"), kept)) == (C.NETWORK, S.MEDIUM)
+    assert verdict_of(InnerStepError(StepKey("b.x"), {})) == NOTHING
+    assert verdict_of(InnerStepError(StepKey("b.x"), {**kept, "category": "of another version"})) == NOTHING
+
+
+def test_our_own_errors_of_waits_and_ends() -> None:
+    assert verdict_of(DeadlineError("paid", "signal 'paid'"))[0] is C.TIMEOUT
+    assert verdict_of(FailStepError("no rows: connection refused"))[0] is C.USER
+    assert verdict_of(TooManyIterationsError("poll", 1000))[0] is C.EXECUTION

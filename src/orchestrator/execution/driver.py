@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from orchestrator.journal.events import Event
 from orchestrator.journal.store import Note
+from orchestrator.status import Closing
 from orchestrator.types import ExecutionId, StepKey
 
 T = TypeVar("T")
@@ -101,7 +102,8 @@ class Runner(Protocol):
         It raises what the handler raised; StepTimeoutError, ShellError, WorkerLostError, HandlerStillRunningError or
         HandlerNotFoundError where the fault is not the handler's. When it has returned or raised, nothing of the
         attempt runs any more (but for a thread, which raises HandlerStillRunningError). Cancelling the future, or
-        the task that awaits, ends the attempt in the same way.
+        the task that awaits, ends the attempt in the same way; the CancelledError has a note (`__notes__`) that tells
+        how it came to its end.
         """
         ...
 
@@ -112,6 +114,24 @@ class Runner(Protocol):
     async def close(self) -> None:
         """End whatever is left, grandchildren included, and wait for its end."""
         ...
+
+
+# -- what a step that holds others is told -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How the inside of a step came to its end.
+
+    `failed` is the step of it that failed (and not borne), `leftovers` those that had begun and have not ended,
+    `order` the steps that ended well, in that order; `returned` is the step that said `return`.
+    """
+
+    closing: Closing | None
+    failed: StepKey | None
+    leftovers: tuple[tuple[StepKey, int], ...]
+    order: tuple[str, ...]
+    returned: StepKey | None = None
 
 
 # -- what deciding code asks for ---------------------------------------------------------------------------------------

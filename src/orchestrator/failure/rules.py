@@ -2,7 +2,8 @@
 
 For the exception, then for each of its causes: the type and its bases, then the codes that it carries. Only where none
 of them says anything, the messages are read, and at last the broad types. A group of exceptions means what its worst
-member means. Foreign types are compared by name, so that no client library is imported to recognise its errors.
+member means, and a step that failed with one inside of it what that one's failure means. Foreign types are compared by
+name, so that no client library is imported to recognise its errors.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from orchestrator.clock import utc_now
+from orchestrator.errors import InnerStepError
 from orchestrator.failure import codes, tables
 from orchestrator.failure.foreign import MOST_LINKS, causes, names_of, text_of
 from orchestrator.failure.retry_after import retry_after
@@ -56,7 +58,7 @@ class Rules:
     def _verdict(self, exc: BaseException, seen: set[int]) -> Verdict:
         links: list[BaseException] = []
         for link in causes(exc, seen):
-            if found := self._by_type(link) or self._by_code(link) or self._by_member(link, seen):
+            if found := self._by_type(link) or _by_inner(link) or self._by_code(link) or self._by_member(link, seen):
                 return found
             links.append(link)
         found = _first(self._by_message, links) or _first(self._by_broad_type, links)
@@ -115,6 +117,16 @@ def _row(table: Mapping[str, Verdict], module: str, name: str) -> Verdict | None
 
 def _own_or_class(table: Mapping[K, Verdict], code: K, code_class: K) -> Verdict | None:
     return table.get(code) or table.get(code_class)
+
+
+def _by_inner(exc: BaseException) -> Verdict | None:
+    """A step that failed since one inside of it did means what that failure was found to mean."""
+    if not isinstance(exc, InnerStepError):
+        return None
+    try:
+        return ErrorCategory(str(exc.error.get("category"))), ErrorSeverity(str(exc.error.get("severity")))
+    except ValueError:  # nothing is kept of it, or words of another version
+        return None
 
 
 def _by_nothing(exc: BaseException) -> Verdict:

@@ -88,7 +88,7 @@ TYPES = _table(
     (
         _TIMEOUT,
         _names("""
-            orchestrator.errors: StepTimeoutError
+            orchestrator.errors: StepTimeoutError DeadlineError
             builtins: TimeoutError
             subprocess: TimeoutExpired
             multiprocessing: TimeoutError
@@ -172,6 +172,8 @@ TYPES = _table(
         (_C.SYSTEM, _V.CRITICAL),
         _names("orchestrator.errors: TooManyInterruptionsError\nbuiltins: SystemExit GeneratorExit"),
     ),
+    ((_C.USER, _V.HIGH), _names("orchestrator.errors: FailStepError")),
+    (_FAILED, _names("orchestrator.errors: TooManyIterationsError")),
     ((_C.USER, _V.CRITICAL), _names("builtins: KeyboardInterrupt\nasyncio: CancelledError")),
 )
 

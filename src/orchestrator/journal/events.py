@@ -11,7 +11,7 @@ gets a copy of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from orchestrator.journal.codec import Encoded
@@ -48,9 +48,14 @@ class ExecutionClaimed:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionPaused:
-    """Nothing runs until somebody resumes it."""
+    """Nothing runs until somebody resumes it.
+
+    Where it `waits`, a message or the time `until` (None: only a message) is to wake it.
+    """
 
     reason: str
+    until: float | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,50 @@ class ExecutionCancelled:
     """Somebody gave it up: nothing of it will run again, and what ran is cancelled."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody asked to give it up: nothing new starts, and what runs is asked to end."""
+
+    reason: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionForked:
+    """This journal begins with that of another execution up to `position`; what follows is its own."""
+
+    source: ExecutionId
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineChanged:
+    """From here on another definition holds; `changed` are the steps that had ended and are written otherwise in it."""
+
+    model: Encoded
+    graph: Encoded
+    fingerprint: str
+    base_dir: str
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSeen:
+    """The handlers' code as it is from here on: a short hash for each `module:function`. Only shown."""
+
+    hashes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """A signal came, and is kept until a step takes it. `message` is its number in the inbox."""
+
+    name: str
+    payload: Encoded
+    by: str = ""
+    message: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +165,18 @@ class ExecutionRetried:
     """Somebody asked for another go: each of these failed steps gets a new generation."""
 
     keys: tuple[StepKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRerun:
+    """Somebody asked for these steps afresh, whatever they came to: each gets a new generation.
+
+    Those in `expanded` hold others of them, and keep what else is inside of them.
+    """
+
+    keys: tuple[StepKey, ...]
+    expanded: tuple[StepKey, ...] = ()
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +246,110 @@ class InterventionAnswered:
 
 @dataclass(frozen=True, slots=True)
 class LoopExpanded:
-    """The items of a `for_each` step, each of which becomes a step `key[i]`."""
+    """The items of a `for_each` step, each of which becomes a step `key[i]`.
+
+    Where it `collects`, its output says of each item whether it succeeded.
+    """
 
     key: StepKey
     generation: int
     items: tuple[Encoded, ...]
+    collects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEntered:
+    """A step that holds others began an attempt: what is inside of it may start.
+
+    `case` says which one of a `switch`, `inputs` are those of a sub-pipeline; the attempt must be over at `deadline`.
+    """
+
+    key: StepKey
+    generation: int
+    attempt: int
+    case: int | None = None
+    inputs: tuple[tuple[str, Encoded], ...] = ()
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IterationStarted:
+    """The condition of a `while` step held: its round `key[index]` may start."""
+
+    key: StepKey
+    generation: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepWaiting:
+    """A step waits, and needs no process for it: for a `time`, a `signal` or an `approval`.
+
+    It ends at `until` (epoch seconds) at the latest. `subject` is the signal's name or what a person is asked, `ask`
+    the rest of the question: who, choices, form, default.
+    """
+
+    key: StepKey
+    generation: int
+    attempt: int
+    kind: str
+    until: float | None = None
+    subject: str = ""
+    ask: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTaken:
+    """A step that waits takes the signal that was received at `position`."""
+
+    key: StepKey
+    generation: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOver:
+    """The time that a step waited for has come, or its deadline."""
+
+    key: StepKey
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The time of an attempt is over whose steps are not: they are cancelled."""
+
+    key: StepKey
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepInDoubt:
+    """An engine died while an attempt ran whose effect may have happened; `policy` says what is done now."""
+
+    key: StepKey
+    generation: int
+    attempt: int
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepCancelled:
+    """A step was given up, which is no failure. `how` says how what ran came to its end, where something ran."""
+
+    key: StepKey
+    generation: int
+    reason: str
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StepSucceeded:
-    """A step ended well. `output` is None for a loop, whose output is the list of its items' outputs.
+    """A step ended well. `output` is None where it is made of what is inside of the step.
 
-    `writes` are the GLOBAL variables that it set, `checkpoint` the name that its place in the journal was given.
+    That of a loop is the list of its items' outputs, that of a `while` the last one's. With `parts` it is a mapping of
+    the outputs of these steps of its block. `writes` are the GLOBAL variables that it set, `checkpoint` the name that
+    its place in the journal was given.
     """
 
     key: StepKey
@@ -205,6 +358,7 @@ class StepSucceeded:
     output: Encoded | None
     writes: tuple[tuple[str, Encoded], ...] = ()
     checkpoint: str | None = None
+    parts: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +376,13 @@ class StepSkipped:
 
 @dataclass(frozen=True, slots=True)
 class StepFailed:
-    """A step failed for good."""
+    """A step failed for good; where something inside of it did, `cause` is that step."""
 
     key: StepKey
     generation: int
     attempt: int
     error: ErrorData
+    cause: StepKey | None = None
 
 
 Event: TypeAlias = (
@@ -239,6 +394,12 @@ Event: TypeAlias = (
     | ExecutionCancelled
     | ExecutionRetried
     | ExecutionRestored
+    | ExecutionRerun
+    | ExecutionForked
+    | CancelRequested
+    | PipelineChanged
+    | CodeSeen
+    | SignalReceived
     | CheckpointCreated
     | VariablesChanged
     | StepStarted
@@ -247,6 +408,14 @@ Event: TypeAlias = (
     | InterventionRequested
     | InterventionAnswered
     | LoopExpanded
+    | IterationStarted
+    | BlockEntered
+    | StepWaiting
+    | SignalTaken
+    | WaitOver
+    | DeadlinePassed
+    | StepInDoubt
+    | StepCancelled
     | StepSucceeded
     | StepSkipped
     | StepFailed

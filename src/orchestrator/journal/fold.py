@@ -2,20 +2,22 @@
 
 `ExecutionRecord.apply` takes events one by one, live or replayed, and keeps per step what a person asks for: where it
 stands, how often it was tried, what came out. It decides nothing and checks nothing (the machine does), so that it can
-show any journal, also one that stopped half-way. The step of a loop stands as failed while one of its items does.
+show any journal, also one that stopped half-way. What holds others fails by an event of its own; in journals of old,
+which have none, it does when the execution fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded
 from orchestrator.journal.events import Entry, ErrorData
-from orchestrator.status import ExecutionStatus, StepStatus
+from orchestrator.journal.keys import is_inside, is_part, owners_of, place_of, split_item_key
+from orchestrator.journal.step_record import Block, FailedAttempt, Intervention, StepRecord, Waiting
+from orchestrator.status import ENDED, ExecutionStatus, StepStatus
 from orchestrator.types import ExecutionId, StepKey
 
 #: Variables and their new values, as events carry them.
@@ -24,108 +26,19 @@ Writes: TypeAlias = tuple[tuple[str, Encoded], ...]
 #: What depends on a step goes on after these.
 ENDED_WELL = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
-#: A key is taken apart a dozen times while its step runs.
-_KEYS_KNOWN = 4096
-
-
-def item_key(loop: StepKey, index: int) -> StepKey:
-    """The step key of one item of a loop: `months[3]`."""
-    return StepKey(f"{loop}[{index}]")
-
-
-def part_key(key: StepKey, name: str) -> StepKey:
-    """The step key of something that a step's recovery runs for it: `fetch/mirror`."""
-    return StepKey(f"{key}/{name}")
-
-
-def is_part(key: StepKey) -> bool:
-    """Whether a key belongs to something that another step runs for itself."""
-    return "/" in key
-
-
-@lru_cache(_KEYS_KNOWN)
-def split_item_key(key: StepKey) -> tuple[StepKey, int] | None:
-    """The loop and the index of an item's key; None for the key of a plain step."""
-    if key[-1:] != "]":
-        return None
-    loop, _, index = key[:-1].rpartition("[")
-    return (StepKey(loop), int(index)) if loop and index.isdecimal() else None
-
-
-@lru_cache(_KEYS_KNOWN)
-def is_step(key: StepKey) -> bool:
-    """Whether a key is that of a step of the pipeline, not of an item of a loop or of a part of a recovery."""
-    return not is_part(key) and split_item_key(key) is None
-
-
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """One attempt that failed: when, why, and when the next one was due (None for the last)."""
-
-    attempt: int
-    at: float
-    error: ErrorData
-    due_at: float | None
-    #: When the recovery must be over.
-    deadline: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Intervention:
-    """What a person was asked about a failed step, and the answer: `decision` is None until there is one."""
-
-    instructions: str
-    asked_at: float
-    deadline: float | None = None
-    decision: str | None = None
-    value: Encoded | None = None
-    by: str = ""
+_NULL = Encoded(b"\xc0")
 
 
 @dataclass(slots=True)
-class StepRecord:
-    """What is known of one step. `attempt` is the latest one begun, 0 before the first."""
+class Signal:
+    """A signal that came; `taken_by` is the step (and its generation) that it went to, None while it is kept."""
 
-    key: StepKey
-    status: StepStatus = StepStatus.PENDING
-    generation: int = 1
-    attempt: int = 0
-    started_at: float | None = None
-    ended_at: float | None = None
-    output: Encoded | None = None
-    items: tuple[Encoded, ...] | None = None
-    items_done: int = 0
-    items_failed: int = 0
-    reason: str = ""
-    checkpoint: str | None = None
-    name: str = ""
-    #: The recovery plan that was chosen when the attempts were over (RecoveryPlan.to_dict); None where none was.
-    plan: Mapping[str, Any] | None = None
-    intervention: Intervention | None = None
-    #: Attempts that were used up before a rollback: a budget that no restore gives back.
-    spent: int = 0
-    #: Of this generation; kept for the story of an error also when a later attempt succeeded.
-    failures: list[FailedAttempt] | None = None
-
-    @property
-    def error(self) -> ErrorData | None:
-        """Why it failed for good, or why its latest attempt did."""
-        return self.failures[-1].error if self.failures else None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a person was asked about it and has not answered."""
-        return self.intervention is not None and self.intervention.decision is None
-
-    @property
-    def failed_attempts(self) -> int:
-        """How many attempts failed, those before a rollback included."""
-        return self.failures[-1].attempt if self.failures else self.spent
-
-    def _fail(self, failure: FailedAttempt) -> None:
-        if self.failures is None:
-            self.failures = []
-        self.failures.append(failure)
+    name: str
+    payload: Encoded
+    at: float
+    by: str = ""
+    message: int = 0
+    taken_by: tuple[StepKey, int] | None = None
 
 
 @dataclass(slots=True)
@@ -158,7 +71,18 @@ class ExecutionRecord:
     steps_failed: int = 0
     #: Checkpoint (by name where a person gave one, else by id) -> its position.
     checkpoints: dict[str, int] = field(default_factory=dict)
-    #: How often a step's recovery set the execution back: a budget, which no restore gives back.
+    #: The signals that came, by the position of their event.
+    signals: dict[int, Signal] = field(default_factory=dict)
+    #: Who asked for its end, while that is not reached; None where nobody did.
+    cancel: ev.CancelRequested | None = None
+    #: Whether a paused execution waits for a message, or for `waits_until` (None: for a message alone).
+    waits: bool = False
+    waits_until: float | None = None
+    #: The handlers' code as it was seen last, and the hash of each step's when it ended.
+    code: Mapping[str, str] = field(default_factory=dict)
+    #: The execution that it was forked from, and where.
+    forked_from: tuple[ExecutionId, int] | None = None
+    #: How often a step's recovery set the execution back: a budget, which a retry or rerun gives back, and no restore.
     rollbacks: dict[StepKey, int] = field(default_factory=dict)
     #: How often in a row the execution was claimed after a crash with nothing achieved in between.
     claims_without_progress: int = 0
@@ -177,7 +101,44 @@ class ExecutionRecord:
         found = self.steps.get(key)
         if found is None:
             found = self.steps[key] = StepRecord(key)
+            if key[-1:] == "]" or "." in key or "/" in key:
+                self._put_inside(key)
         return found
+
+    def _put_inside(self, key: StepKey) -> None:
+        """Note a step with the nearest one that it is inside of, as far as those are known."""
+        place = place_of(key)
+        while place is not None:
+            if (owner := self.steps.get(place.owner)) is not None:
+                if owner.inner is None:
+                    owner.inner = {}
+                owner.inner[key] = None
+                return
+            place = place_of(place.owner)
+
+    def regroup(self) -> None:
+        """Find out afresh what is inside of what, after steps were put in or taken away by hand."""
+        for step in self.steps.values():
+            step.inner = None
+        for key in self.steps:
+            self._put_inside(key)
+
+    def inside(self, key: StepKey) -> list[StepKey]:
+        """The keys of all that is known inside of a step, at every depth."""
+        found: list[StepKey] = []
+        step = self.steps.get(key)
+        for inner in (step.inner or ()) if step is not None else ():
+            if inner in self.steps:  # in a journal out of order it may be gone with another
+                found += [inner, *self.inside(inner)]
+        return found
+
+    def is_top(self, key: StepKey) -> bool:
+        """Whether a step is one of the pipeline itself."""
+        place = place_of(key)
+        if place is None or place.mark != ".":
+            return place is None and not is_part(key)
+        owner = self.steps.get(place.owner)
+        return not is_part(key) and (owner is None or owner.block is None)
 
     def apply(self, entry: Entry) -> None:
         """Take in one event."""
@@ -191,26 +152,51 @@ class ExecutionRecord:
                 if name:
                     step.name = name
             case ev.StepSucceeded(key=key, output=output, writes=writes, checkpoint=checkpoint):
-                step = self._end(key, StepStatus.COMPLETED, at)
-                step.output, step.checkpoint = output, checkpoint
+                step = self._end(key, event.generation, StepStatus.COMPLETED, at)
+                step.output, step.checkpoint, step.parts = output, checkpoint, event.parts
                 for name, value in writes:
                     self.variables[name] = (value, key)
                 if checkpoint is not None:
                     self.checkpoints[checkpoint] = entry.position
             case ev.StepSkipped(key=key, reason=reason, output=output):
-                step = self._end(key, StepStatus.SKIPPED, at)
+                step = self._end(key, event.generation, StepStatus.SKIPPED, at)
                 step.reason, step.output = reason, output
             case ev.StepRetrying(key=key, attempt=attempt, error=error, due_at=due_at, deadline=deadline):
-                self.step(key)._fail(FailedAttempt(attempt, at, error, due_at, deadline))
+                step = self.step(key)
+                step.generation = event.generation
+                step.fail(FailedAttempt(attempt, at, error, due_at, deadline))
                 self._progress = True
-            case ev.StepFailed(key=key, attempt=attempt, error=error):
-                self._end(key, StepStatus.FAILED, at)._fail(FailedAttempt(attempt, at, error, None))
+            case ev.StepFailed(key=key, attempt=attempt, error=error, cause=cause):
+                step = self._end(key, event.generation, StepStatus.FAILED, at, cause)
+                step.cause = cause
+                step.fail(FailedAttempt(attempt, at, error, None))
+            case ev.StepCancelled(key=key, reason=reason, how=how):
+                step = self._end(key, event.generation, StepStatus.CANCELLED, at)
+                step.reason = f"{reason} ({how})" if how else reason
+                for part in map(self.step, self.inside(key)):  # what its recovery ran; the rest has ended by itself
+                    if part.status is StepStatus.RUNNING:
+                        part.status, part.ended_at = StepStatus.CANCELLED, at
+                self._give_back_signals((key,), frozenset((key,)))  # what a step inside took and ended with is used up
+            case ev.BlockEntered(key=key, generation=generation, attempt=attempt):
+                self._enter(event, at)
+            case ev.IterationStarted(key=key, index=index):
+                step = self.step(key)
+                step.status, step.started_at = StepStatus.RUNNING, step.started_at or at
+                step.generation, step.rounds = event.generation, index + 1
+                self._progress = True
+            case ev.StepWaiting() | ev.SignalTaken() | ev.WaitOver() | ev.StepInDoubt() | ev.DeadlinePassed():
+                self._apply_wait(event, at)
+            case ev.SignalReceived(name=name, payload=payload, by=by, message=message):
+                self.signals[entry.position] = Signal(name, payload, at, by, message)
+                self._progress = True
             case ev.LoopExpanded(key=key, items=items):
                 step = self.step(key)
                 step.status, step.started_at, step.items = StepStatus.RUNNING, at, items
+                step.generation, step.collects = event.generation, event.collects
                 self._progress = True
             case ev.ExecutionRetried(keys=keys):
                 self._retry(keys)
+                self._give_time(at)
             case ev.CheckpointCreated(checkpoint=checkpoint, description=description):
                 self.checkpoints[description or checkpoint] = entry.position
             case ev.StepRecovering() | ev.InterventionRequested() | ev.InterventionAnswered():
@@ -222,6 +208,15 @@ class ExecutionRecord:
                     self.rollbacks[cause] = self.rollbacks.get(cause, 0) + 1
                 self._change_variables(event.writes, event.deleted, StepKey(f"restore:{checkpoint}"))
                 self._renew(keys, expanded)
+                self.cancel = None
+                if cause is None:
+                    self._give_time(at)
+            case ev.ExecutionRerun(keys=keys, expanded=expanded):
+                self._renew(keys, expanded, afresh=True)
+                self._give_time(at)
+                self.outputs = self.error = self.failed_step = self.ended_at = self.cancel = None
+                if self.status in ENDED:
+                    self.status = ExecutionStatus.PAUSED
             case _:
                 self._apply_life(event, at)
 
@@ -229,17 +224,69 @@ class ExecutionRecord:
         self, event: ev.StepRecovering | ev.InterventionRequested | ev.InterventionAnswered, at: float
     ) -> None:
         step = self.step(event.key)
+        step.generation = event.generation
         match event:
             case ev.StepRecovering(attempt=attempt, error=error, plan=plan):
                 step.plan = plan
-                step._fail(FailedAttempt(attempt, at, error, None))
+                step.fail(FailedAttempt(attempt, at, error, None))
             case ev.InterventionRequested(attempt=attempt, error=error, instructions=instructions, deadline=deadline):
-                step._fail(FailedAttempt(attempt, at, error, None))
+                step.fail(FailedAttempt(attempt, at, error, None))
                 step.intervention = Intervention(instructions, at, deadline)
+                step.in_doubt = step.in_doubt if step.in_doubt == "verify" else None  # only a look ends that one
             case ev.InterventionAnswered(decision=decision, value=value, by=by):
-                asked = step.intervention or Intervention("", at)
-                step.intervention = replace(asked, decision=decision, value=value, by=by)
+                awaited = step.waiting_for
+                if awaited is not None and awaited.over is None:
+                    step.waiting_for = replace(
+                        awaited, over="answer", decision=decision, value=value, by=by, over_at=at
+                    )
+                else:
+                    asked = step.intervention or Intervention("", at)
+                    step.intervention = replace(asked, decision=decision, value=value, by=by)
         self._progress = True
+
+    def _enter(self, event: ev.BlockEntered, at: float) -> None:
+        """A step that holds others begins an attempt: of what an earlier one held nothing is known any more."""
+        inside = self.inside(event.key)
+        if self.signals and inside:
+            given_up = tuple(inner for inner in inside if self.steps[inner].status is not StepStatus.COMPLETED)
+            self._give_back_signals(given_up, frozenset(given_up))
+        for inner in reversed(inside):  # the innermost first: what it is, what holds it says
+            self._forget(inner)
+        step = self.step(event.key)
+        step.inner = None
+        step.status, step.generation, step.attempt = StepStatus.RUNNING, event.generation, event.attempt
+        step.started_at = step.started_at or at
+        step.block = Block(event.attempt, event.case, event.inputs, event.deadline, at)
+        self._progress = True
+
+    def _apply_wait(
+        self, event: ev.StepWaiting | ev.SignalTaken | ev.WaitOver | ev.StepInDoubt | ev.DeadlinePassed, at: float
+    ) -> None:
+        step = self.step(event.key)
+        awaited = step.waiting_for or Waiting("", at)
+        match event:
+            case ev.StepWaiting(kind=kind, until=until, subject=subject, ask=ask):
+                step.status, step.started_at = StepStatus.RUNNING, step.started_at or at
+                step.generation, step.attempt = event.generation, event.attempt
+                step.waiting_for = Waiting(kind, at, until, subject, ask)
+            case ev.SignalTaken(position=position):
+                signal = self.signals.get(position) or Signal("", _NULL, at)
+                signal.taken_by = (event.key, event.generation)
+                step.waiting_for = replace(awaited, over="signal", value=signal.payload, by=signal.by, over_at=at)
+            case ev.WaitOver():
+                step.waiting_for = replace(awaited, over="due", over_at=at)
+            case ev.StepInDoubt(policy=policy):
+                step.in_doubt = policy
+            case ev.DeadlinePassed():
+                step.block = replace(step.block, late=True) if step.block is not None else None
+        self._progress = True
+
+    def _give_time(self, at: float) -> None:
+        """Somebody asked for another go: a block that goes on has all of its time again."""
+        for step in self.steps.values():
+            block = step.block
+            if block is not None and block.deadline is not None and step.status is StepStatus.RUNNING:
+                step.block = replace(block, deadline=at + block.deadline - block.since, since=at, late=False)
 
     def _change_variables(self, writes: Writes, deleted: tuple[str, ...], source: StepKey) -> None:
         for name, value in writes:
@@ -247,21 +294,58 @@ class ExecutionRecord:
         for name in deleted:
             self.variables.pop(name, None)
 
-    def _renew(self, keys: tuple[StepKey, ...], expanded: tuple[StepKey, ...]) -> None:
-        """Begin a new generation of these steps: nothing is known of it yet. Items go with their loop."""
-        renewed = set(keys)
-        for key in [*self.steps]:
-            owner = StepKey(key.partition("/")[0])
-            found = split_item_key(owner)
-            gone = found is not None and found[0] in renewed and found[0] not in expanded
-            if key not in renewed and (owner in renewed or gone):
-                del self.steps[key]
+    def _renew(self, keys: tuple[StepKey, ...], expanded: tuple[StepKey, ...], afresh: bool = False) -> None:
+        """Begin a new generation of these steps: nothing is known of it yet. What is inside of them goes with them.
+
+        Those in `expanded` keep what is inside of them, but for what `keys` name as well. The attempts that were made
+        are spent, so that no rollback gives them back, unless a person wants the steps `afresh`.
+        """
+        kept = frozenset(expanded)
+        if afresh:
+            self._give_back_rollbacks(keys)
+        olds = {key: self.step(key) for key in keys}
         for key in keys:
-            old = self.step(key)
-            new = self.steps[key] = StepRecord(key, generation=old.generation + 1, spent=old.failed_attempts)
-            if key in expanded:
+            if key not in kept:
+                for inner in reversed(self.inside(key)):
+                    self._forget(inner)
+        self._give_back_signals(keys, kept)
+        for key, old in olds.items():
+            spent = 0 if afresh else old.failed_attempts
+            new = self.steps[key] = StepRecord(key, generation=old.generation + 1, spent=spent)
+            self._put_inside(key)
+            if key in kept:
                 new.status, new.started_at, new.items = StepStatus.RUNNING, old.started_at, old.items
+                new.rounds, new.attempt, new.inner = old.rounds, old.attempt, old.inner
+                new.collects = old.collects
+                _go_on_inside(new, old.block)
         self._count()
+
+    def _give_back_rollbacks(self, keys: tuple[StepKey, ...]) -> None:
+        """A person wants another go: the budget of these steps, and of what is inside of them, is whole again."""
+        for key in [*self.rollbacks]:
+            if any(key == again or is_inside(key, again) for again in keys):
+                del self.rollbacks[key]
+
+    def _forget(self, key: StepKey) -> None:
+        """Nothing is known of a step that is inside of one which begins anew."""
+        gone = self.steps.pop(key, None)
+        if gone is not None and gone.status is StepStatus.FAILED and gone.cause is None and not self._is_own(key):
+            self.steps_failed -= 1
+
+    def _is_own(self, key: StepKey) -> bool:
+        """Whether a key is that of what a recovery runs for a step, which counts for nothing."""
+        place = place_of(key)
+        if place is None or place.mark != "/":
+            return place is not None and self._is_own(place.owner)
+        owner = self.steps.get(place.owner)
+        return owner is None or owner.block is None or self._is_own(place.owner)
+
+    def _give_back_signals(self, keys: tuple[StepKey, ...], kept: frozenset[StepKey]) -> None:
+        """What a step had taken that begins anew is there again: no signal is lost."""
+        for signal in self.signals.values():
+            taker = signal.taken_by[0] if signal.taken_by is not None else None
+            if taker is not None and any(taker == key or (key not in kept and is_inside(taker, key)) for key in keys):
+                signal.taken_by = None
 
     def _count(self) -> None:
         """The counts, afresh."""
@@ -270,16 +354,15 @@ class ExecutionRecord:
             step.items_done = step.items_failed = 0
         for key, step in [*self.steps.items()]:
             ended, failed = step.status in ENDED_WELL, step.status is StepStatus.FAILED
-            if is_part(key):
+            if self._is_own(key):
                 continue
             if found := split_item_key(key):
                 loop = self.step(found[0])
                 loop.items_done += ended
                 loop.items_failed += failed
-                self.steps_failed += failed
-            else:
+            elif self.is_top(key):
                 self.steps_done += ended
-                self.steps_failed += failed and step.items is None
+            self.steps_failed += failed and step.cause is None and step.items is None
 
     def _apply_life(self, event: ev.Event, at: float) -> None:
         match event:
@@ -291,14 +374,28 @@ class ExecutionRecord:
                 )
                 self.graph = event.graph
                 self.inputs, self.base_dir, self.created_at = dict(event.inputs), event.base_dir, at
+            case ev.CancelRequested():
+                self.cancel = event
+            case ev.ExecutionForked(source=source, position=position):
+                self.forked_from = (source, position)
+                self.status, self.cancel, self.outputs = ExecutionStatus.PAUSED, None, None
+                self.waits, self.pause_reason = False, f"forked from {source}"
+                self.ended_at, self.error, self.failed_step = None, None, None
+            case ev.PipelineChanged():
+                self.model, self.graph, self.fingerprint = event.model, event.graph, event.fingerprint
+                self.base_dir = event.base_dir
+            case ev.CodeSeen(hashes=hashes):
+                self.code = {**self.code, **hashes}
             case ev.ExecutionClaimed(owner=owner, epoch=epoch):
                 crashed = self.status is ExecutionStatus.RUNNING
                 self.claims_without_progress = self.claims_without_progress + 1 if crashed and not self._progress else 0
                 self._progress = False
                 self.status, self.owner, self.epoch = ExecutionStatus.RUNNING, owner, epoch
                 self.ended_at, self.error, self.failed_step, self.pause_reason = None, None, None, ""
-            case ev.ExecutionPaused(reason=reason):
+                self.waits, self.waits_until = False, None
+            case ev.ExecutionPaused(reason=reason, until=until, waits=waits):
                 self.status, self.pause_reason = ExecutionStatus.PAUSED, reason
+                self.waits, self.waits_until = waits, until
             case ev.ExecutionCompleted(outputs=outputs):
                 self.status, self.outputs, self.ended_at = ExecutionStatus.COMPLETED, outputs, at
             case ev.ExecutionCancelled(reason=reason):
@@ -313,34 +410,62 @@ class ExecutionRecord:
                     step_key,
                     at,
                 )
+                for owner in owners_of(step_key) if step_key is not None else ():
+                    held = self.steps.get(owner)
+                    if held is not None and held.status is StepStatus.RUNNING:  # as journals of old have it
+                        held.status, held.cause = StepStatus.FAILED, step_key
 
-    def _end(self, key: StepKey, status: StepStatus, at: float) -> StepRecord:
+    def _end(
+        self, key: StepKey, generation: int, status: StepStatus, at: float, cause: StepKey | None = None
+    ) -> StepRecord:
         step = self.step(key)
-        step.status, step.ended_at = status, at
+        step.status, step.generation, step.ended_at = status, generation, at
         step.started_at = step.started_at or at
+        step.in_doubt = step.in_doubt if status is StepStatus.FAILED else None
         self._progress = True
-        failed = status is StepStatus.FAILED
-        if is_part(key):
+        if status is StepStatus.CANCELLED or (is_part(key) and self._is_own(key)):
             return step
+        failed = status is StepStatus.FAILED
         if found := split_item_key(key):
             loop = self.step(found[0])
             loop.items_done += not failed
             loop.items_failed += failed
-            if failed:
-                loop.status = StepStatus.FAILED
-        else:
-            self.steps_done += not failed
-        self.steps_failed += failed
+        elif not failed and self.is_top(key):
+            self.steps_done += 1
+        self.steps_failed += failed and cause is None
         return step
 
     def _retry(self, keys: tuple[StepKey, ...]) -> None:
-        for part in [key for key in self.steps if is_part(key) and key.partition("/")[0] in keys]:
-            del self.steps[part]  # what an earlier recovery ran counts for nothing now
+        self._give_back_rollbacks(keys)
         for key in keys:
-            self.steps[key] = StepRecord(key, generation=self.step(key).generation + 1)
-            self.steps_failed -= 1
+            for inner in reversed(self.inside(key)):
+                self._forget(inner)  # what an earlier recovery ran counts for nothing now
+            old = self.step(key)
+            self.steps_failed -= old.status is StepStatus.FAILED and old.cause is None
+            self.steps_done -= old.status in ENDED_WELL and self.is_top(key)
+            self.steps[key] = StepRecord(key, generation=old.generation + 1, in_doubt=old.in_doubt)
+            self._put_inside(key)
             if found := split_item_key(key):
-                loop = self.step(found[0])
-                loop.items_failed -= 1
-                if not loop.items_failed:
-                    loop.status = StepStatus.RUNNING
+                self.step(found[0]).items_failed -= old.status is StepStatus.FAILED
+            self._revive(key)
+
+    def _revive(self, key: StepKey) -> None:
+        """What failed because of a step that is tried again goes on."""
+        place = place_of(key)
+        owner = self.steps.get(place.owner) if place is not None else None
+        if owner is None or owner.status is not StepStatus.FAILED:
+            return
+        owner.status, owner.ended_at, owner.failures, owner.cause = StepStatus.RUNNING, None, None, None
+        owner.plan = owner.intervention = None
+        owner.spent = 0
+        _go_on_inside(owner, owner.block)
+        if found := split_item_key(owner.key):
+            self.step(found[0]).items_failed -= 1
+        self._revive(owner.key)
+
+
+def _go_on_inside(step: StepRecord, block: Block | None) -> None:
+    """What is inside of a step is kept: it counts as that of the attempt that is next."""
+    if block is not None:
+        step.attempt = step.failed_attempts + 1
+        step.block = replace(block, attempt=step.attempt)

@@ -60,6 +60,20 @@ _KINDS: Mapping[str, Callable[..., Event]] = {
     "step?": events.StepRecovering,
     "ask": events.InterventionRequested,
     "answer": events.InterventionAnswered,
+    "cancel": events.CancelRequested,
+    "forked": events.ExecutionForked,
+    "rerun": events.ExecutionRerun,
+    "pipeline": events.PipelineChanged,
+    "code": events.CodeSeen,
+    "signal": events.SignalReceived,
+    "block": events.BlockEntered,
+    "round": events.IterationStarted,
+    "wait": events.StepWaiting,
+    "wait.": events.WaitOver,
+    "signal.": events.SignalTaken,
+    "deadline": events.DeadlinePassed,
+    "doubt": events.StepInDoubt,
+    "step-": events.StepCancelled,
 }
 
 
@@ -182,6 +196,12 @@ def blobs_of(event: Event) -> tuple[BlobHash, ...]:
         case events.ExecutionCreated(model=model, inputs=inputs, graph=graph):
             values = (model, *([graph] if graph else []), *(value for _, value in inputs))
             return tuple(b for value in values for b in value.blobs)
+        case events.PipelineChanged(model=model, graph=graph):
+            return (*model.blobs, *graph.blobs)
+        case events.BlockEntered(inputs=inputs):
+            return tuple(b for _, value in inputs for b in value.blobs)
+        case events.SignalReceived(payload=payload):
+            return payload.blobs
         case events.ExecutionCompleted(outputs=outputs):
             return outputs.blobs
         case events.LoopExpanded(items=items):

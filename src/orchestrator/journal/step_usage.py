@@ -10,7 +10,7 @@ from typing import TypeAlias
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded
 from orchestrator.journal.events import Event
-from orchestrator.journal.fold import split_item_key
+from orchestrator.journal.keys import owners_of
 from orchestrator.journal.records import blobs_of, decode_body, encoded_bytes
 from orchestrator.journal.store import Batch, Store
 from orchestrator.journal.usage import Usage, holders_of, largest_first
@@ -21,7 +21,7 @@ _Values: TypeAlias = tuple[tuple[str, Encoded], ...]
 
 @dataclass(frozen=True, slots=True)
 class ExecutionUsage:
-    """One execution, its steps (the items of a loop are the loop's), and its variables, largest first.
+    """One execution, its steps (what is inside of one is its own), and its variables, largest first.
 
     The bytes of a variable are among those of the step that set it: an output has the name of its step.
     """
@@ -129,11 +129,9 @@ def _step_of(event: Event) -> str:
 
 
 def _top(key: StepKey) -> str:
-    """The step of the pipeline that a key belongs to: `months` of `months[3]/mirror`."""
-    key = StepKey(key.partition("/")[0])
-    while (item := split_item_key(key)) is not None:
-        key = item[0]
-    return key
+    """The step of the pipeline that a key belongs to: `months` of `months[3].parse/mirror`."""
+    owners = owners_of(key)
+    return owners[-1] if owners else key
 
 
 def _variables(event: Event) -> _Values:

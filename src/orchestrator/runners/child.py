@@ -10,7 +10,7 @@ import socket
 
 from orchestrator.errors import WorkerLostError
 from orchestrator.runners.processes import AGAIN_SECONDS, kill, marked
-from orchestrator.runners.supervise import Reins, wait_patiently
+from orchestrator.runners.supervise import Reins, ended_when_asked, wait_patiently
 
 #: How long a killed tree may take to be gone before it counts as one that cannot be ended.
 UNKILLABLE_SECONDS = 10.0
@@ -32,6 +32,8 @@ class Child:
         self._started: asyncio.Future[str] = self._loop.create_future()
         self._ending: asyncio.Task[None] | None = None
         self.pid = 0
+        #: How many of its processes were killed because they did not end when they were asked to.
+        self.killed = 0
         self.gone: asyncio.Future[int | None] = self._loop.create_future()
 
     async def start(self, request: bytes, cwd: str) -> None:
@@ -57,7 +59,15 @@ class Child:
     def reins(self, grace_seconds: float) -> Reins:
         """How it is ended where its attempt has to end."""
         patience = grace_seconds + UNKILLABLE_SECONDS
-        return Reins(self.gone, self.end, self.kill, patience, lambda: f"process {self.pid}")
+        return Reins(self.gone, self.end, self.kill, patience, lambda: f"process {self.pid}", how=self._how)
+
+    def _how(self, seconds: float) -> str:
+        if self.gone.result() is None:
+            return f"its keeper was killed, and so was all below it, {seconds:.1f} s after it was asked to end"
+        if self.killed:
+            of_it = f"{self.killed} process{'es' if self.killed > 1 else ''}"
+            return f"killed {seconds:.1f} s after it was asked to end ({of_it} did not heed SIGTERM)"
+        return ended_when_asked(seconds)
 
     def end(self) -> None:
         """Ask it to end (SIGTERM, after the grace SIGKILL); who was asked before is ended at once."""
@@ -100,7 +110,9 @@ class Child:
             self._started.set_result(line)
             return
         self.close()
-        self.gone.set_result(int(line.split()[1]))
+        _, exit_code, killed = line.split()
+        self.killed = int(killed)
+        self.gone.set_result(int(exit_code))
 
     async def _end_without_keeper(self) -> None:
         """The keeper was killed: its leader died with it, the guard ends the rest; so does this, by their mark."""

@@ -12,6 +12,9 @@ problem.)
 from __future__ import annotations
 
 import difflib
+import errno
+import hashlib
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -31,13 +34,22 @@ _PROTECTED = sys.stdlib_module_names | {"orchestrator"}
 def resolve_handler(target: str, base_dir: str) -> Callable[..., Any]:
     """The callable that `module:function` names; `function` may be a dotted path within the module.
 
-    Imports the module, which runs its code. Raises HandlerNotFoundError.
+    Imports the module, which runs its code. Raises HandlerNotFoundError; OSError where no more files can be opened.
     """
     module_name, colon, path = target.partition(":")
     if not (module_name and colon and path) or not all(map(str.isidentifier, f"{module_name}.{path}".split("."))):
         raise HandlerNotFoundError(f"{target!r} names no handler; write it as `module:function`", target)
     module = _load(target, module_name, str(Path(base_dir).absolute()) if base_dir else "")
     return _attribute(target, module, path)
+
+
+def source_hash(target: str, base_dir: str) -> str:
+    """A short hash (12 hex digits) of a handler's source text; empty where that cannot be had."""
+    try:
+        source = inspect.getsource(inspect.unwrap(resolve_handler(target, base_dir)))
+    except (HandlerNotFoundError, OSError, TypeError):
+        return ""
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 @contextmanager
@@ -100,6 +112,8 @@ def _import(target: str, name: str, folder: str) -> ModuleType:
         nearest = difflib.get_close_matches(exc.name, known, n=3)
         raise HandlerNotFoundError(f"{target}: there is no module {exc.name!r} {places}", target, nearest) from exc
     except (Exception, SystemExit) as exc:  # the module's own code may raise anything
+        if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # too many open files: no fault of the pipeline
         raise _raised_in_import(target, folder, exc) from exc
 
 

@@ -10,8 +10,8 @@ the engine asks, and when the engine is gone: its end of the socket closed, or i
 The engine sends, after the length in 4 bytes and separated by NUL (which no string of exec(3) contains): the grace in
 seconds, 1 where the leader is to be a subreaper too, the folder, the number of arguments, the arguments, the
 environment. Then `t` ends the tree politely, with SIGKILL after the grace; hanging up ends it at once. It is told, a
-line each: `started <pid>`, `failed <errno> <fork|chdir|exec>`, `ended <exit code>`. After the last nothing of the
-tree is left.
+line each: `started <pid>`, `failed <errno> <fork|chdir|exec>`, `ended <exit code> <how many had to be killed>`. After
+the last nothing of the tree is left.
 """
 
 from __future__ import annotations
@@ -106,9 +106,13 @@ def ask_to_end(leader: int, leads: bool) -> None:
     kill(below, signal.SIGTERM)
 
 
-def tend(control: socket.socket, engine: int | None, wake: int, leader: int, grace_seconds: float) -> int:
-    """Stay until not one process of the tree is left; gives the leader's exit code (negative: the signal)."""
+def tend(control: socket.socket, engine: int | None, wake: int, leader: int, grace_seconds: float) -> tuple[int, int]:
+    """Stay until not one process of the tree is left.
+
+    Gives the leader's exit code (negative: the signal), and how many processes had to be killed.
+    """
     exit_code: int | None = None
+    killed: set[int] = set()
     deadline: float | None = None
     poller = select.poll()
     for fd in (control.fileno(), wake, engine):
@@ -119,14 +123,18 @@ def tend(control: socket.socket, engine: int | None, wake: int, leader: int, gra
         if leader in ended:
             exit_code = os.waitstatus_to_exitcode(ended[leader])
         if not any_left:
-            return exit_code if exit_code is not None else -signal.SIGKILL
+            return exit_code if exit_code is not None else -signal.SIGKILL, len(killed)
         now = time.monotonic()
         if exit_code is not None and deadline is None:
             deadline = now + SETTLE_SECONDS
         if deadline is not None and now >= deadline:
-            kill(descendants({os.getpid()}, process_table()))
+            left_over = descendants({os.getpid()}, process_table())
+            killed |= left_over
+            kill(left_over)
         left = None if deadline is None else max(AGAIN_SECONDS, deadline - now) * 1000
-        for fd, _ in poller.poll(left):
+        ready = poller.poll(left)
+        now = time.monotonic()  # it may have slept for long
+        for fd, _ in ready:
             if fd == wake:
                 os.read(wake, 4096)
                 continue
@@ -154,5 +162,5 @@ def keep(control: socket.socket, outputs: list[int], engine: int | None) -> None
         tell(control, f"failed {fault}")
     else:
         tell(control, f"started {leader}")
-    exit_code = tend(control, engine, wake, leader, float(request[0]))
-    tell(control, f"ended {exit_code}")
+    exit_code, killed = tend(control, engine, wake, leader, float(request[0]))
+    tell(control, f"ended {exit_code} {killed}")

@@ -27,10 +27,11 @@ def call_on_loop(
     context.run(CURRENT_ATTEMPT.set, attempt)
     task = loop.create_task(_contained(handler, arguments), context=context)
     running.add(task)
-    outcome = Outcome(
-        attempt, lambda: Reins(task, task.cancel, None, grace_seconds, lambda: "a task on the event loop"), loop
-    )
 
+    def reins() -> Reins:
+        return Reins(task, task.cancel, None, grace_seconds, lambda: "a task on the event loop", task.cancel)
+
+    outcome = Outcome(attempt, reins, loop)
     outcome.begin()
 
     def settle(task: asyncio.Task[Any]) -> None:

@@ -3,27 +3,36 @@
 A runner starts something and has a future for its end. `supervise` waits for that future without owning it: a timeout
 asks the thing to end and waits on, within a bound, until it has; a cancellation does the same and is raised afterwards,
 never swallowed; a second cancellation makes haste. What is raised is decided here; how a thing is asked to end is what
-its `Reins` say.
+its `Reins` say. The cancellation that is raised has a note (`__notes__`) that tells how the thing came to its end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from orchestrator.errors import HandlerStillRunningError, StepTimeoutError
 from orchestrator.execution.driver import Attempt
 from orchestrator.runners.handler_errors import as_failure
 
+#: How long what was asked for the last time may take.
+_LAST_SECONDS = 1.0
+
+
+def ended_when_asked(seconds: float) -> str:
+    """How something ended that did what it was asked to."""
+    return f"ended {seconds:.1f} s after it was asked to"
+
 
 @dataclass(frozen=True, slots=True)
 class Reins:
     """How to end something that runs: `end` asks, `hasten` insists (None: waiting is all that can be done).
 
-    `gone` is done when nothing of it runs any more; it may take `patience_seconds` after `end`. `where` is for
-    messages.
+    `gone` is done when nothing of it runs any more; it may take `patience_seconds` after `end`. What has not ended by
+    then is asked for the last time by `ask_again`, where there is that. `where` is for messages; `how` tells of what is
+    gone how it came to its end, so many seconds after it was asked to.
     """
 
     gone: asyncio.Future[Any]
@@ -31,6 +40,8 @@ class Reins:
     hasten: Callable[[], object] | None
     patience_seconds: float
     where: Callable[[], str]
+    ask_again: Callable[[], object] | None = None
+    how: Callable[[float], str] = ended_when_asked
 
 
 async def supervise(done: asyncio.Future[Any], reins: Reins, *, step_key: str, timeout_seconds: float | None) -> None:
@@ -52,13 +63,30 @@ async def _bring_to_end(
     reins: Reins, step_key: str, timeout_seconds: float | None, cancelled: asyncio.CancelledError | None
 ) -> NoReturn:
     """End it, for a cancellation or else for its timeout; what is raised then."""
+    now = asyncio.get_running_loop().time
+    asked_at = now()
     reins.end()
     cancelled = await wait_patiently(reins) or cancelled
-    stuck = None if reins.gone.done() else HandlerStillRunningError(step_key, reins.where(), reins.patience_seconds)
+    asked_twice = reins.ask_again is not None and not reins.gone.done()
+    if reins.ask_again is not None and asked_twice:
+        reins.ask_again()
+        last_seconds = min(_LAST_SECONDS, reins.patience_seconds)
+        cancelled = await wait_patiently(replace(reins, hasten=None, patience_seconds=last_seconds)) or cancelled
+    seconds = now() - asked_at
+    stuck = None if reins.gone.done() else HandlerStillRunningError(step_key, reins.where(), round(seconds, 1))
     if cancelled is not None:
+        how = f"{reins.how(seconds)}{', twice' if asked_twice else ''}" if stuck is None else _not_ended(stuck)
+        cancelled.add_note(how)
         raise cancelled from stuck
     assert timeout_seconds is not None
     raise stuck or StepTimeoutError(step_key, timeout_seconds)
+
+
+def _not_ended(stuck: HandlerStillRunningError) -> str:
+    return (
+        f"still runs in {stuck.where}, {stuck.waited_seconds:.1f} s after it was asked to end, and cannot be ended"
+        "; what it gives is refused"
+    )
 
 
 class Outcome(asyncio.Future[Any]):
@@ -110,8 +138,8 @@ class Outcome(asyncio.Future[Any]):
             return self._rest.cancel()
         if self._ending is None:
             self._begin_to_end(asyncio.CancelledError())
-        else:
-            self._ending.cancel()
+        else:  # not before it has asked for the end: a task that has not begun would be gone without a word
+            self.get_loop().call_soon(self._ending.cancel)
         return True
 
     def _take(self, rest: asyncio.Future[Any]) -> None:

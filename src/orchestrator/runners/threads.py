@@ -61,7 +61,7 @@ class _Job:
             self._gone = self.loop.create_future()
             if self.ended:
                 self._gone.set_result(None)
-        return Reins(self._gone, _nothing, None, patience_seconds, self._where)
+        return Reins(self._gone, _nothing, None, patience_seconds, self._where, how=self._how)
 
     def end(self) -> None:
         """On the loop: the call has ended."""
@@ -72,6 +72,9 @@ class _Job:
 
     def _where(self) -> str:
         return f"thread {self.thread.name}" if self.thread else "a thread"
+
+    def _how(self, seconds: float) -> str:
+        return f"{self._where()} came to its end by itself {seconds:.1f} s later; what it gave was refused"
 
     def take(self) -> tuple[Any, BaseException | None]:
         """What came of the call: a value or an error. May be asked once, so that an idle pool holds on to nothing."""

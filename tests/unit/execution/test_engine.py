@@ -250,7 +250,7 @@ def test_a_chain_takes_one_commit_for_each_step(app: Orchestrator) -> None:
     ]
     # A start that waited 10 ms for its outcome (the first, for the import of the handlers) goes alone.
     assert [k for k in kinds if k != [ev.StepStarted]] == [
-        [ev.ExecutionCreated, ev.ExecutionClaimed, ev.CheckpointCreated],
+        [ev.ExecutionCreated, ev.ExecutionClaimed, ev.CodeSeen, ev.CheckpointCreated],
         *(k for k in kinds if ev.StepSucceeded in k),
         [ev.ExecutionCompleted],
     ]
@@ -267,11 +267,17 @@ def test_a_fan_out_shares_transactions(app: Orchestrator) -> None:
     assert app.store.transactions - before < 125  # type: ignore[attr-defined]  # a quarter for each item
 
 
-def test_an_id_is_taken_once(app: Orchestrator) -> None:
-    definition = pipeline('- {id: a, call: "engine_handlers:nothing"}')
-    app.run(definition, execution_id="mine")
-    with pytest.raises(InputError, match="already"):
-        app.run(definition, execution_id="mine")
+def test_an_id_is_taken_once(app: Orchestrator, witness: Callable[[], list[str]]) -> None:
+    """Who asks again in the same words is given what there is; other words are refused."""
+    steps = '- {id: a, call: "engine_handlers:nothing"}'
+    definition = pipeline(steps, inputs="n: {type: integer, default: 1}")
+    first = app.run(definition, {"n": 1}, execution_id="mine")
+    assert app.run(definition, execution_id="mine") == first
+    assert witness() == ["a 1 1"]
+    with pytest.raises(InputError, match="there is an execution 'mine' already, with other inputs"):
+        app.run(definition, {"n": 2}, execution_id="mine")
+    with pytest.raises(InputError, match="there is an execution 'mine' already, with another pipeline"):
+        app.run(pipeline(steps.replace("a,", "b,")), execution_id="mine")
     with pytest.raises(UnknownExecutionError, match="mine"):
         app.show("mime")
 

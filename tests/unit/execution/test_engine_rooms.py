@@ -58,8 +58,9 @@ async def test_an_engine_without_parts_takes_those_that_are_installed(folder: Pa
     assert (result.status, result.execution_id) == (ExecutionStatus.COMPLETED, "one")
     assert (folder / ".orchestrator" / "journal.db").exists()
     assert (await engine.resume("one")).status is ExecutionStatus.COMPLETED
+    assert (await engine.execute(pipeline(TWO, INPUTS), {}, "one")).outputs == result.outputs
     with pytest.raises(InputError, match="there is an execution"):
-        await engine.execute(pipeline(TWO, INPUTS), {}, "one")
+        await engine.execute(pipeline(TWO, INPUTS), {"n": 6}, "one")
     with pytest.raises(InputError, match="no input 'm'"):
         await engine.execute(pipeline(TWO, INPUTS), {"m": 1})
     engine.close()
@@ -403,5 +404,5 @@ async def test_checkpoints_ride_with_the_steps_that_they_follow() -> None:
         for before, event in pairwise(events):
             if isinstance(event, CheckpointCreated):
                 behind.append((type(before).__name__, getattr(before, "key", "")))
-    assert behind == [("ExecutionClaimed", ""), ("StepSucceeded", "s1"), ("StepSucceeded", "s4")]
+    assert behind == [("CodeSeen", ""), ("StepSucceeded", "s1"), ("StepSucceeded", "s4")]
     engine.close()

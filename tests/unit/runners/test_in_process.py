@@ -136,11 +136,23 @@ async def test_cancelling_a_stuck_thread_says_so_in_its_cause(make_bench: Callab
     await bench.runner.close()
 
 
-async def test_a_task_that_swallows_its_cancellation_is_named(bench: Bench) -> None:
+async def test_a_task_that_swallows_its_cancellation_is_asked_again(bench: Bench) -> None:
     bench.handlers("""
         import asyncio
         async def f():
             for _ in range(2):
+                try: await asyncio.sleep(60)
+                except asyncio.CancelledError: pass
+    """)
+    with pytest.raises(StepTimeoutError):
+        await bench.call("f", timeout=0.05)
+
+
+async def test_a_task_that_swallows_every_cancellation_is_named(bench: Bench) -> None:
+    bench.handlers("""
+        import asyncio
+        async def f():
+            for _ in range(3):
                 try: await asyncio.sleep(60)
                 except asyncio.CancelledError: pass
     """)
@@ -279,3 +291,19 @@ async def test_a_call_that_ends_in_the_moment_of_its_cancellation_is_not_taken_f
     with pytest.raises(asyncio.CancelledError) as raised:
         await asyncio.wait_for(outcome, 10)
     assert raised.value.__cause__ is None
+
+
+async def test_a_call_that_is_cancelled_twice_in_one_pass_comes_to_its_end(bench: Bench) -> None:
+    bench.handlers(
+        """
+        import asyncio
+        async def waits(): await asyncio.get_running_loop().create_future()
+        """
+    )
+    task = asyncio.ensure_future(bench.call("waits"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    task.cancel()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.shield(task), 10)

@@ -81,6 +81,18 @@ async def test_a_timeout_asks_first_and_the_whole_tree_has_the_grace(make_bench:
         await bench.runner.close()
 
 
+async def test_the_grace_counts_from_when_it_was_asked(make_bench: Callable[..., Bench]) -> None:
+    """Not from when the keeper last had something to do."""
+    async with leaving_nothing():
+        bench = make_bench(kill_grace_seconds=0.5)
+        trap = "trap 'sleep 0.1; echo cleaned >> cleaned; exit' TERM; exec 3>&-; while :; do read x <> fifo; done"
+        bench.write("careful.sh", f"mkfifo fifo; {trap}")
+        with pytest.raises(StepTimeoutError):
+            await bench.sh("sh careful.sh", timeout=0.8)
+        assert (bench.folder / "cleaned").read_text() == "cleaned\n"
+        await bench.runner.close()
+
+
 async def test_what_does_not_heed_is_killed_after_the_grace(bench: Bench) -> None:
     with pytest.raises(StepTimeoutError):
         await bench.sh("trap '' TERM; echo $$ > pids; while :; do sleep 0.05; done", timeout=0.2)

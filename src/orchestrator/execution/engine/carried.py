@@ -42,6 +42,7 @@ class Carried:
         "_waits_for",
         "cancelled",
         "ended",
+        "how",
         "instruction",
         "stuck",
     )
@@ -60,6 +61,8 @@ class Carried:
         self.cancelled = self.ended = False
         #: The handler that outlived the cancellation, where one did.
         self.stuck: HandlerStillRunningError | None = None
+        #: How what ran came to its end when it was cancelled, as the runner tells; empty where nothing ran.
+        self.how = ""
         self._going = False
         self._waits_for: asyncio.Future[Any] | None = None
         self._receive_error: Callable[[Exception], BaseException] | None = None
@@ -113,7 +116,7 @@ class Carried:
     def _arrived(self, future: asyncio.Future[Any]) -> None:
         self._waits_for = None
         if self.cancelled:
-            self.stuck = _what_is_stuck(future)
+            self.stuck, self.how = _how_it_ended(future)
             self._drop()
             return
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
@@ -138,12 +141,13 @@ class Carried:
         self._on_end(self, error)
 
 
-def _what_is_stuck(future: asyncio.Future[Any]) -> HandlerStillRunningError | None:
-    """The handler that still runs although its attempt was cancelled."""
+def _how_it_ended(future: asyncio.Future[Any]) -> tuple[HandlerStillRunningError | None, str]:
+    """The handler that still runs although its attempt was cancelled; and what the runner says of the end."""
     try:
         future.result()
     except asyncio.CancelledError as exc:
-        return exc.__cause__ if isinstance(exc.__cause__, HandlerStillRunningError) else None
+        cause = exc.__cause__
+        return cause if isinstance(cause, HandlerStillRunningError) else None, "; ".join(getattr(exc, "__notes__", ()))
     except BaseException:  # noqa: BLE001 - of an attempt that nobody waits for any more
-        return None
-    return None
+        return None, ""
+    return None, ""

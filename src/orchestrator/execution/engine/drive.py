@@ -3,6 +3,10 @@
 The drive starts a step the moment the machine says so, and queues what the steps record. It decides nothing about the
 graph and keeps nothing beside the session; what a step asks for is done by the `performer`.
 
+What closes (a block of which a step failed, a race that is decided, an execution that somebody cancels) is concluded
+when nothing of it is under way any more: only the drive can see that. What waits for a time, a signal or a person is
+under way nowhere; where nothing else is left, the execution is unloaded, unless its next time is near.
+
 A *rollback* is committed on the spot, with nothing in flight, so that the state it goes back from is the state that is
 known. The steps that get a new generation are cancelled in the same pass of the loop: none can record anything more. A
 step begins anew only when what ran of it before has ended.
@@ -11,28 +15,39 @@ step begins anew only when what ran of it before has ended.
 from __future__ import annotations
 
 import asyncio
+import heapq
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import IllegalMoveError, OrchestratorError
 from orchestrator.execution.driver import Deed, Keep, Record, Rollback
 from orchestrator.execution.engine.carried import Carried, Interrupted
-from orchestrator.execution.engine.inbox import events_of
+from orchestrator.execution.engine.inbox import due_events, matches, question_id, take_messages
 from orchestrator.execution.engine.performer import Parts, Performer
 from orchestrator.execution.engine.pump import Pump
+from orchestrator.execution.engine.races import in_turn
+from orchestrator.execution.engine.waiting import what_it_waits_for
 from orchestrator.execution.integration import Session
-from orchestrator.execution.machine import Complete, Execute, Fail, Instruction, Join
+from orchestrator.execution.machine import ROOT, Complete, Execute, Fail, Instruction, Join, Release, Stop
+from orchestrator.execution.machine.frames import ENDED
 from orchestrator.execution.recovery import ENGINE_FAULTS, RecoveryManager
-from orchestrator.execution.step import execute, join
+from orchestrator.execution.step import TIME, execute, pipeline_outputs
 from orchestrator.execution.variables import StepScope
 from orchestrator.journal import events as ev
-from orchestrator.journal.events import Event
-from orchestrator.journal.fold import StepRecord, split_item_key
+from orchestrator.journal.events import Entry, Event
+from orchestrator.journal.keys import is_inside, owners_of
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.journal.store import Commit, Message
+from orchestrator.status import Closing, StepStatus
 from orchestrator.types import StepKey
 
+#: Something may be due from then on.
+_BEGIN_TO_WAIT = (ev.StepWaiting, ev.InterventionRequested, ev.BlockEntered)
+#: Deadlines begin anew with these.
+_GIVE_TIME = (ev.ExecutionRetried, ev.ExecutionRerun, ev.ExecutionRestored)
 #: After an interrupt, what runs has this long to end.
 GRACE_SECONDS = 10.0
 #: Then it is cancelled, and what has not ended this much later is left behind.
@@ -49,8 +64,15 @@ class Drive:
     loop: asyncio.AbstractEventLoop
     pump: Pump
     recovery: RecoveryManager | None = None
+    #: For a time that is at most this many seconds away it waits here; infinity: for whatever it waits for.
+    patience_seconds: float = 0.0
     interrupted: bool = False
+    #: Whether nothing starts here any more; the execution is paused then.
     draining: bool = False
+    #: Whether it is to be gone on with by whichever scheduler comes next.
+    _hands_back: bool = False
+    #: Why it is to be paused, where somebody asked for that.
+    _pause_reason: str | None = None
     _ready: deque[Execute | Join] = field(default_factory=deque)
     #: All that is under way: the steps, and what ends the execution.
     _carried: set[Carried] = field(default_factory=set)
@@ -64,9 +86,20 @@ class Drive:
     _dispatching: bool = False
     #: Whether entries are being applied, and handlers called, right now.
     _settling: bool = False
-    #: Messages of the inbox, and questions, that events were queued for.
+    #: Steps that are cancelled, or let go of, by what closes around them, and when that was (monotonic).
+    _stopped: dict[Carried, float] = field(default_factory=dict)
+    #: How what ran of a step came to its end when it was cancelled.
+    _how: dict[StepKey, str] = field(default_factory=dict)
+    #: Messages of the inbox, questions and signals that events were queued for.
     _taken: set[int] = field(default_factory=set)
     _answered: set[tuple[StepKey, int, int]] = field(default_factory=set)
+    _promised: set[int] = field(default_factory=set)
+    #: Deadlines of blocks that events were queued for.
+    _late: set[tuple[StepKey, int, float]] = field(default_factory=set)
+    #: When something that waits is over, soonest first: the time, the step, its generation.
+    _dues: list[tuple[float, StepKey, int]] = field(default_factory=list)
+    _alarm: asyncio.Task[None] | None = None
+    _alarm_at: float = math.inf
     _ending: bool = False
     _over: asyncio.Future[None] = field(init=False)
     #: Is done when nothing is under way any more; None where nobody waits for that.
@@ -75,15 +108,19 @@ class Drive:
 
     def __post_init__(self) -> None:
         self._over = self.loop.create_future()
+        self.session.watcher = self._note_due
         self._performer = Performer(self.parts, self.session, self.base_dir, self, self.loop, self.recovery)
 
-    async def run(self, events: Sequence[Event], messages: Sequence[Message] = ()) -> None:
+    async def run(self, events: Sequence[Event], messages: Sequence[Message] = (), asked: int | None = None) -> None:
         """Record these events and follow the machine until the execution has ended, is paused, or cannot go on.
 
-        `messages` are what the inbox held when the execution was claimed.
+        `messages` are what the inbox held when the execution was claimed. A pause that was asked for before that counts
+        only where it is the message `asked`.
         """
+        for step in self.session.record.steps.values():
+            self._note_wait(step)
         self.add(events)
-        self.take(messages)
+        self.take(messages, pauses=[asked])
         cancelled = False
         try:
             await self._over
@@ -91,6 +128,8 @@ class Drive:
             cancelled = True
             raise
         finally:  # also where the store refused us: nothing of ours runs on
+            if self._alarm is not None:
+                self._alarm.cancel()
             await self._let_go()
             if cancelled:  # by whoever called us; no reason to count this as a crash
                 self._pause("cancelled by its caller")
@@ -113,8 +152,14 @@ class Drive:
     def _pause(self, reason: str) -> None:
         """Record on the way out that nobody works on it; whoever flushes next makes it so."""
         if not self.session.ended:
-            self.session.add((ev.ExecutionPaused(reason),))
+            self.session.add((self._paused(self._pause_reason, reason),))
             self.seal()
+
+    def _paused(self, asked: str | None, reason: str) -> ev.ExecutionPaused:
+        """That nobody works on it: until somebody resumes it, where that was `asked` for or there is no scheduler."""
+        if self._hands_back and asked is None:
+            return ev.ExecutionPaused("handed back by a scheduler that ended", self.parts.clock.time(), waits=True)
+        return ev.ExecutionPaused(asked or reason)
 
     # -- recording -------------------------------------------------------------------------------------------------
 
@@ -160,17 +205,31 @@ class Drive:
         except Exception as exc:  # noqa: BLE001 - raised by `run`: the store refused, or the machine found a bug
             self.stop(exc)
         else:
+            self._match()
             self._follow(instructions)
         finally:
             self._settling = False
+        if self._dues and self._dues[0][0] <= self.parts.clock.time():
+            self._take_due()
         recorded, self._recorded = self._recorded, []
         for carried, error in recorded:
             carried.go(None, error)
 
     @property
     def _failed(self) -> StepKey | None:
-        """The first step that failed for good, and was not asked for again."""
-        return next(iter(self.session.machine.failed), None)
+        """The first step that failed for good, and was not asked for again; where others failed with it, the cause."""
+        failed = next(iter(self.session.machine.failed), None)
+        return None if failed is None else self.session.record.step(failed).cause or failed
+
+    # -- what a step is told -----------------------------------------------------------------------------------------
+
+    def lets_go(self, key: StepKey | None) -> bool:
+        """Whether no further attempt of a step begins."""
+        return self.draining or (key is not None and self.session.machine.lets_go(key))
+
+    def how_ended(self, key: StepKey) -> str:
+        """How what ran of a step came to its end when it was cancelled."""
+        return self._how.pop(key, "")
 
     def stop(self, error: BaseException | None = None) -> None:
         """The execution has ended, or cannot go on here because of `error`."""
@@ -187,34 +246,181 @@ class Drive:
             match instruction:
                 case Execute() | Join():
                     self._ready.append(instruction)
+                case Stop(key):
+                    self._forget_ready(key)
+                    self._stop_inside(key)
+                case Release(key):
+                    self._forget_ready(key)
+                    for carried in self._performer.wake_sleepers(lambda inner, key=key: _is_inside(inner, key)):  # type: ignore[misc]
+                        self._stopped[carried] = self.parts.clock.monotonic()
                 case Fail():
-                    if self._carried:  # else at a claim: what was asked for again runs to its own end first
-                        self.draining = True
-                        self._performer.wake_sleepers()
+                    pass  # nothing is handed out any more: what runs ends, and then the execution
                 case Complete():
-                    if not self._ending:
+                    if not self._ending and not self.draining:
                         self._ending = True
                         self._start(self._complete())
         self._dispatch()
+
+    def _forget_ready(self, owner: StepKey) -> None:
+        """What was to start inside of a step that closes does not."""
+        machine = self.session.machine
+        self._ready = deque(
+            i for i in self._ready if isinstance(i, Join) or not _is_inside(i.key, owner) or not machine.lets_go(i.key)
+        )
+
+    def _stop_inside(self, owner: StepKey) -> None:
+        """Cancel what runs inside of a step, but for what tidies up."""
+        machine, now = self.session.machine, self.parts.clock.monotonic()
+        for instruction, carried in [*self._under_way.items()]:
+            if _is_inside(instruction.key, owner) and not machine.protects(instruction.key):
+                self._stopped.setdefault(carried, now)
+                carried.cancel()
 
     def _dispatch(self) -> None:
         if self._held or self._dispatching:
             return
         self._dispatching = True
         later: list[Execute | Join] = []
-        while self._ready and not self.draining and len(self._carried) < self.parts.max_running:
-            instruction = self._ready.popleft()
-            if self._is_leaving(instruction):
-                later.append(instruction)
-            else:
-                self._carry(instruction)
+        while True:
+            while self._ready and not self.draining and len(self._carried) < self.parts.max_running:
+                instruction = self._ready.popleft()
+                if self._is_leaving(instruction):
+                    later.append(instruction)
+                else:
+                    self._carry(instruction)
+            if not self._conclude():
+                break
         self._ready.extend(later)
         self._dispatching = False
-        over = self.draining or (not self._ready and (self._failed is not None or bool(self.session.machine.waiting)))
         # (What waits to be applied may still change that; it dispatches again.)
-        if over and not self._carried and not self._ending and not self.session.unsettled:
+        if self._carried or self._ending or self.session.unsettled or (self._ready and not self.draining):
+            return
+        self._take_due()
+        if self.session.pending:
+            return
+        if self.draining or self._is_over() or not self._stays():
             self._ending = True
             self._start(self._end())
+        elif not self.session.machine.waiting:
+            what = f"execution {self.session.lease.execution_id}"
+            self.stop(IllegalMoveError(what, "with nothing outstanding", "its end, which did not come"))
+
+    def _conclude(self) -> bool:
+        """Ask what follows of what closes and has nothing under way any more; whether anything was asked."""
+        machine = self.session.machine
+        if self.draining or self._ending or self.session.unsettled:
+            return False
+        for owner in machine.closing():
+            if any(_is_inside(instruction.key, owner) for instruction in (*self._under_way, *self._ready)):
+                continue
+            instructions = machine.conclude(owner)
+            self._match()  # its `finally` steps may have waited since an earlier life
+            self._ready.extend(i for i in instructions if isinstance(i, Execute | Join))
+            if any(isinstance(i, Complete) for i in instructions):
+                self._ending = True
+                self._start(self._complete())
+                return False
+            return True
+        return False
+
+    def _is_over(self) -> bool:
+        """Whether nothing of the pipeline is to come any more, and it did not come to its end."""
+        machine = self.session.machine
+        return machine.is_over and machine.verdict not in (None, Closing.RETURNED)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def _stays(self) -> bool:
+        """Whether to wait here for what is to come: not where that may take long, and needs no process."""
+        if not self.session.machine.waiting:
+            return True  # nothing waits: what is to come is on its way
+        self._set_alarm()
+        if math.isinf(self.patience_seconds):
+            return True
+        steps, near = self.session.record.steps, self.parts.clock.time() + self.patience_seconds
+        soon = (
+            steps[key] for due, key, generation in self._dues if due <= near and self._still_waits(due, key, generation)
+        )
+        return any(step.waiting_for is not None and step.waiting_for.kind == TIME for step in soon)
+
+    def _note_due(self, entry: Entry) -> None:
+        """An entry was applied: something may wait from now on until a time."""
+        if isinstance(entry.event, _BEGIN_TO_WAIT):
+            self._note_wait(self.session.record.step(entry.event.key))
+        elif isinstance(entry.event, _GIVE_TIME):
+            for step in self.session.record.steps.values():
+                self._note_wait(step)
+
+    def _note_wait(self, step: StepRecord) -> None:
+        for due in (*_times_of(step), _end_of(step)):
+            if due is not None:
+                heapq.heappush(self._dues, (due, step.key, step.generation))
+                if due < self._alarm_at:
+                    self.loop.call_soon(self._set_alarm)
+
+    def _set_alarm(self) -> None:
+        """Wake up at the next time that something waits for."""
+        while self._dues and not self._still_waits(*self._dues[0]):
+            heapq.heappop(self._dues)
+        at = self._dues[0][0] if self._dues else math.inf
+        if at == self._alarm_at or self._over.done():
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at, self._alarm = at, None
+        if self._dues:
+            self._alarm = self.loop.create_task(self._ring(at))
+
+    async def _ring(self, at: float) -> None:
+        await self.parts.clock.sleep(max(0.0, at - self.parts.clock.time()))
+        self._alarm, self._alarm_at = None, math.inf
+        if not self.session.ended:
+            self.take(self.parts.store.inbox(self.session.lease.execution_id))  # what came in time counts first
+            self._take_due()
+            self._set_alarm()
+
+    def _still_waits(self, due: float, key: StepKey, generation: int) -> bool:
+        step = self.session.record.steps.get(key)
+        if step is None or step.generation != generation:
+            return False
+        if due == _end_of(step) and (key, generation, due) not in self._late:
+            return not any(self.session.machine.status_of(owner) in ENDED for owner in owners_of(key))
+        return due in _times_of(step) and not self._is_answered(step) and not self.session.machine.lets_go(key)
+
+    def _take_due(self) -> None:
+        """Record what is over by now. What was queued is not applied yet, and goes first."""
+        now = self.parts.clock.time()
+        if self.session.ended or self.draining:
+            return
+        if self.session.unsettled:  # `_settle` looks again
+            return
+        while self._dues and self._dues[0][0] <= now:
+            due, key, generation = heapq.heappop(self._dues)
+            if self._still_waits(due, key, generation):
+                step = self.session.record.steps[key]
+                if events := due_events(step, now):
+                    if isinstance(events[0], ev.DeadlinePassed):
+                        self._late.add((key, generation, due))
+                    else:
+                        self._answered.add(question_id(step))
+                    self.add(events)
+
+    def _match(self) -> None:
+        """Give the signals that are kept to the steps that wait for them."""
+        record, machine = self.session.record, self.session.machine
+        if not record.signals or self.session.ended:
+            return
+        waiting = [
+            key for key in machine.waiting if not self._is_answered(record.steps[key]) and not machine.lets_go(key)
+        ]
+        for event in in_turn(matches(record, waiting, self._promised), machine, record, self._is_answered):
+            position = event.position
+            self._promised.add(position)
+            self._answered.add(question_id(record.steps[event.key]))
+            self.add((event,), lambda _error, position=position: self._promised.discard(position))  # type: ignore[misc]
+
+    def _is_answered(self, step: StepRecord) -> bool:
+        return question_id(step) in self._answered
 
     def _is_leaving(self, instruction: Execute | Join) -> bool:
         """Whether what ran of the same step before has not ended yet; its end dispatches again."""
@@ -228,7 +434,7 @@ class Drive:
         except Exception as exc:  # noqa: BLE001 - raised by `run`: the plan and the journal do not agree
             self.stop(exc)
         else:
-            self._start(join(task) if isinstance(instruction, Join) else execute(task), instruction)
+            self._start(execute(task), instruction)
 
     def _start(self, deed: Deed[None], instruction: Execute | Join | None = None) -> None:
         carried = Carried(deed, self._performer.perform, self._ended, self.loop, instruction)
@@ -247,9 +453,12 @@ class Drive:
             if carried.stuck is not None:
                 self._performer.note_stuck(instruction.key, carried.stuck)
         superseded = self._superseded.pop(carried, None) is not None
+        stopped_at = self._stopped.pop(carried, None)
+        if stopped_at is not None and instruction is not None:
+            self._note_how(instruction.key, carried, stopped_at)
         if carried.cancelled or isinstance(error, asyncio.CancelledError):
             error = None
-            if not (self.draining or superseded):
+            if not (self.draining or superseded or stopped_at is not None):
                 error = OrchestratorError(
                     "a task of the engine was cancelled by somebody else; `orchestrator resume` goes on"
                 )
@@ -260,40 +469,68 @@ class Drive:
         elif not self._over.done():
             self._dispatch()
 
+    def _note_how(self, key: StepKey, carried: Carried, stopped_at: float) -> None:
+        """As the runner told; of a handler that cannot be ended also where it runs."""
+        seconds = self.parts.clock.monotonic() - stopped_at
+        stuck = str(carried.stuck) if carried.stuck is not None else ""
+        self._how[key] = carried.how or stuck or f"ended {seconds:.1f} s after it was asked to"
+
     def _complete(self) -> Deed[None]:
+        machine, plan = self.session.machine, self.session.plan
+        left = self._leftovers("the pipeline has returned")
         try:
-            scope = StepScope(self.session.variables, {})
-            outputs = {name: value.resolve(scope) for name, value in self.session.plan.outputs.items()}
+            returned = self._performer.output(machine.returned) if machine.returned is not None else None
+            outputs = pipeline_outputs(plan, StepScope(self.session.variables, {}), returned)
             event: Event = ev.ExecutionCompleted((yield Keep(outputs)))
         except ENGINE_FAULTS:
             raise
         except Exception as exc:  # noqa: BLE001 - recorded: the outputs cannot be made
             event = ev.ExecutionFailed(None, self._performer.describe(exc, None).to_dict())
-        yield Record((event,))
+        yield Record((*left, event))
         self.stop()
+
+    def _leftovers(self, reason: str) -> tuple[Event, ...]:
+        """What had begun and will not end, as cancelled."""
+        left = self.session.machine.leftovers()
+        return tuple(ev.StepCancelled(key, generation, reason, self.how_ended(key)) for key, generation in left)
 
     def _end(self) -> Deed[None]:
         """What ran has ended: say how the execution stands."""
-        waiting, failed = next(iter(self.session.machine.waiting), None), self._failed
-        if failed is None and waiting is not None and not self.interrupted:
-            self.take(self.parts.store.inbox(self.session.lease.execution_id))  # an answer may have come just now
+        machine, failed = self.session.machine, self._failed
+        asked = self.session.record.cancel
+        if machine.waiting and not self.draining and not self._is_over():
+            self.take(self.parts.store.inbox(self.session.lease.execution_id))  # something may have come just now
+            self._take_due()
             if self.session.unsettled:
                 self._ending = False
                 return
-        if failed is not None:
+        if self.draining and not (failed is not None and machine.is_over):
+            event: Event = self._paused(self._pause_reason, "interrupted")
+            yield Record((event,))
+        elif asked is not None and self._is_over() and machine.verdict is Closing.CANCELLED:
+            reason = asked.reason or (f"cancelled by {asked.by}" if asked.by else "cancelled")
+            yield Record((*self._leftovers(reason), ev.ExecutionCancelled(reason)))
+        elif failed is not None and machine.is_over:  # else a `finally` step waits
             error = self.session.record.step(failed).error or {}
-            event: Event = ev.ExecutionFailed(failed, error)
-        elif waiting is not None and not self.interrupted:
-            event = ev.ExecutionPaused(f"waiting for an answer about step {waiting!r}")
+            yield Record((ev.ExecutionFailed(failed, error),))
         else:
-            event = ev.ExecutionPaused("interrupted")
-        yield Record((event,))
+            yield Record((self._waiting_event(),))
         self.stop()
+
+    def _waiting_event(self) -> ev.ExecutionPaused:
+        record, machine = self.session.record, self.session.machine
+        waiting = [key for key in machine.waiting if not machine.lets_go(key)]
+        dues = [due for due, key, generation in self._dues if self._still_waits(due, key, generation)]
+        return ev.ExecutionPaused(what_it_waits_for(record, waiting), min(dues, default=None), waits=True)
 
     # -- from outside ------------------------------------------------------------------------------------------------
 
-    def interrupt(self) -> None:
-        """Start nothing new and let go of what waits; what runs has the time of grace."""
+    def interrupt(self, *, hands_back: bool = False) -> None:
+        """Start nothing new and let go of what waits; what runs has the time of grace.
+
+        With `hands_back` the execution is due at once then, for a scheduler, instead of paused until it is resumed.
+        """
+        self._hands_back = self._hands_back or hands_back
         if self.interrupted:
             return
         self.interrupted = self.draining = True
@@ -309,20 +546,35 @@ class Drive:
             if again:
                 self.loop.call_later(_LAST_SECONDS, self._cut_off, False)
 
-    def take(self, messages: Sequence[Message]) -> None:
-        """Turn messages of the inbox into events; what cannot be recorded any more stays in the inbox."""
+    def pause(self, reason: str) -> None:
+        """Start nothing new, and pause the execution when what runs has ended."""
+        if not self.draining:
+            self.draining, self._pause_reason = True, reason
+            self._performer.wake_sleepers()
+            self._dispatch()
+
+    def take(self, messages: Sequence[Message], pauses: Collection[int | None] | None = None) -> None:
+        """Turn messages of the inbox into events; what cannot be recorded any more stays in the inbox.
+
+        `pauses` are the messages that may pause the execution; by default all.
+        """
         if self.session.ended:
             return
         # What was queued is not applied yet, and still stands in the inbox.
         fresh = [message for message in messages if message.id not in self._taken]
-        steps = self.session.record.steps.values()
-        waiting = {step.key: step for step in steps if step.waiting and _question(step) not in self._answered}
-        events, taken = events_of(fresh, waiting, self.parts.clock.time(), self.parts.put_blob)
-        self._taken.update(taken)
-        self._answered.update(_question(waiting[event.key]) for event in events)
-        if events:
-            self.session.add(events, taken=taken)
+        if messages:
+            self.session.seen = max(self.session.seen, messages[-1].id)
+        taken = take_messages(fresh, self.session.record, self._answered, self.parts.put_blob)
+        self._taken.update(taken.ids)
+        steps = self.session.record.steps
+        answered = (event for event in taken.events if isinstance(event, ev.InterventionAnswered))
+        self._answered.update(question_id(steps[event.key]) for event in answered)
+        if taken.ids:
+            self.session.add(taken.events, taken=taken.ids)
             self.pump.request(self)
+        if asked := [text for id_, text in taken.pauses.items() if pauses is None or id_ in pauses]:
+            self.pause(asked[0])
+        self._set_alarm()
 
     # -- rollback ----------------------------------------------------------------------------------------------------
 
@@ -364,7 +616,9 @@ class Drive:
             self._commit_now()
         finally:
             self._held = False
-        # The machine has named all that is to be done, also what is being done already; the rest is let go of.
+        # The machine has named all that is to be done, also what is being done already; the rest is let go of. What
+        # was committed together with the restore may have named what is not there any more.
+        self._ready = deque(i for i in self._ready if self._is_current(i))
         named = set(self._ready)
         for instruction, carried in self._under_way.items():
             if instruction not in named and carried not in self._superseded:
@@ -372,6 +626,10 @@ class Drive:
                 carried.cancel()
         self._ready = deque(instruction for instruction in self._ready if instruction not in self._under_way)
         self._dispatch()
+
+    def _is_current(self, instruction: Execute | Join) -> bool:
+        machine = self.session.machine
+        return machine.knows(instruction.key) and machine.generation(instruction.key) == instruction.generation
 
     def commit_now(self, events: Sequence[Event]) -> None:
         """Record these events before returning. On the loop's thread, for what happens rarely."""
@@ -389,11 +647,26 @@ class Drive:
 
 def _with(event: ev.ExecutionRestored, key: StepKey) -> ev.ExecutionRestored:
     """The step that asks for a rollback begins anew in any case, also where it ran already at the checkpoint."""
-    found = split_item_key(key)
-    goes_with_loop = found is not None and found[0] in event.keys and found[0] not in event.expanded
-    return event if key in event.keys or goes_with_loop else replace(event, keys=(*event.keys, key))
+    goes_with_owner = any(owner in event.keys and owner not in event.expanded for owner in owners_of(key))
+    return event if key in event.keys or goes_with_owner else replace(event, keys=(*event.keys, key))
 
 
-def _question(step: StepRecord) -> tuple[StepKey, int, int]:
-    """Which question about a step it is: a step may be asked about again, after another attempt."""
-    return step.key, step.generation, step.failed_attempts
+def _times_of(step: StepRecord) -> tuple[float | None, ...]:
+    """When what a step waits for is over."""
+    awaited, asked = step.waiting_for, step.intervention
+    if not step.waiting:
+        return ()
+    return (
+        awaited.until if awaited is not None and awaited.over is None else None,
+        asked.deadline if asked is not None and asked.decision is None else None,
+    )
+
+
+def _end_of(step: StepRecord) -> float | None:
+    """When the time is over of the attempt that holds other steps."""
+    block = step.block
+    return block.deadline if block is not None and not block.late and step.status is StepStatus.RUNNING else None
+
+
+def _is_inside(key: StepKey, owner: StepKey) -> bool:
+    return owner == ROOT or is_inside(key, owner)

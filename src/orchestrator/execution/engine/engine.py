@@ -1,144 +1,137 @@
-"""The engine: runs executions, resumes them, retries them, on an event loop.
+"""The engine: what may be asked of executions: begin, go on, try again, run afresh, give up, set back, fork, foresee.
 
-A live execution and a resumed one take the same path: replay what there is, claim, follow what is outstanding
-(`drive`). The engine decides nothing about the graph, keeps nothing beside the journal, and knows neither which store
-it writes to nor where handlers run.
+Each verb decides which events take an execution up, and lets the host run it (`hosting`). An execution that nobody has
+is taken up here; one that runs elsewhere is asked by a message in its inbox.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
-from orchestrator.clock import Clock, SystemClock, new_id
-from orchestrator.errors import ConflictError, InputError, NotResumableError
-from orchestrator.execution.engine.collecting import without_collection
-from orchestrator.execution.engine.drive import Drive
-from orchestrator.execution.engine.inbox import post_answer, require_known, waiting_for, waiting_steps
-from orchestrator.execution.engine.outside import EngineParts, installed_parts
-from orchestrator.execution.engine.performer import Parts
-from orchestrator.execution.engine.pump import Pump
-from orchestrator.execution.engine.recorders import ContextRecorder
+from orchestrator.clock import new_id
+from orchestrator.errors import ConcurrencyBusyError, ConflictError, InputError, NotResumableError, OwnedElsewhereError
+from orchestrator.execution.engine.again import events_to_retry, keys_to_rerun, rerun_events
+from orchestrator.execution.engine.beginning import (
+    bound_inputs,
+    checked_id,
+    concurrency_key,
+    planned,
+    refuse_forgotten_waits,
+    when_busy,
+)
+from orchestrator.execution.engine.changing import changed_steps, new_inputs, told_changes
+from orchestrator.execution.engine.foresight import ExecutionPlan, foresee
+from orchestrator.execution.engine.hosting import Host
+from orchestrator.execution.engine.inbox import (
+    CANCEL,
+    PAUSE,
+    open_questions,
+    post_signal,
+    require_known,
+)
+from orchestrator.execution.engine.places import Places
 from orchestrator.execution.engine.result import ExecutionResult
-from orchestrator.execution.engine.rooms import NoteSubscriber, Rooms
-from orchestrator.execution.integration import Session, Subscriber
-from orchestrator.execution.progress import ExecutionProgress, ProgressTrackerProtocol
-from orchestrator.execution.recovery import RecoveryManager, RecoveryStrategy
-from orchestrator.execution.state import INITIAL, ExecutionContext, ExecutionState, checkpoint_id, execution_state
-from orchestrator.execution.variables import VariableManager
+from orchestrator.execution.engine.timetravel import (
+    CheckpointInfo,
+    checkpoints_of,
+    commit_fork,
+    prefix_of,
+    restore_to,
+)
+from orchestrator.execution.integration import Session
+from orchestrator.execution.progress import ExecutionProgress
+from orchestrator.execution.state import INITIAL, ExecutionState, checkpoint_id, execution_state
 from orchestrator.journal import events as ev
 from orchestrator.journal.blobs import encode
-from orchestrator.journal.codec import Encoded, decode
-from orchestrator.journal.events import Event
+from orchestrator.journal.codec import decode
+from orchestrator.journal.events import Entry, Event
 from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import entries
-from orchestrator.journal.store import HEARTBEAT_SECONDS, Lease, Message, Note, Query, Summary
+from orchestrator.journal.store import Lease, Query, Summary
 from orchestrator.pipelines.definition import Definition
-from orchestrator.pipelines.inputs import bind_inputs
-from orchestrator.pipelines.plan import Plan, Recorded, make_plan, recorded_plan
+from orchestrator.pipelines.plan import Plan
 from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.types import ExecutionId, StepKey
 
-#: Steps under way at once in one execution.
-MAX_RUNNING = 256
-#: Threads for commits that would hold up the loop, large values, and the heartbeat.
-_THREADS = 4
-#: Notes reach the store, and the heartbeat is looked at, this often.
-_TICK_SECONDS = 1.0
-
-#: What a caller may choose as an execution's id.
-_ID = re.compile(r"[A-Za-z0-9][\w.:-]{0,119}", re.ASCII)
-
-_ASK = RecoveryStrategy.MANUAL_INTERVENTION
-T = TypeVar("T")
-_log = logging.getLogger(__name__)
+#: How often a queue for a concurrency key is looked at, in seconds.
+_QUEUE_SECONDS = 0.25
 
 
-class StateGraphEngine:
-    """Runs pipelines' graphs. Belongs to one event loop at a time; `answer` may be called from anywhere.
+class StateGraphEngine(Host):
+    """Runs pipelines' graphs. Belongs to one event loop at a time; `answer` and `signal` may be called from anywhere.
 
     Without `parts` it takes those that are installed: the default store and a runner for this machine. What is handed
     in by `set_variable_manager`, `set_progress_tracker` and `set_recovery_manager` serves the executions that begin
     (or are gone on with) afterwards.
     """
 
-    def __init__(
-        self,
-        parts: EngineParts | None = None,
-        *,
-        clock: Clock | None = None,
-        random: Random | None = None,
-        subscribers: Sequence[Subscriber] = (),
-        note_subscribers: Sequence[NoteSubscriber] = (),
-        max_running: int = MAX_RUNNING,
-    ) -> None:
-        self._owns_parts = parts is None
-        self._outside = parts = parts or installed_parts()
-        self.store, self.runner, self.owner = parts.store, parts.runner, parts.owner
-        self.clock = clock or SystemClock()
-        self.subscribers, self.note_subscribers = subscribers, note_subscribers
-        # Threads of its own: those of the loop may be taken by handlers, and a heartbeat must not wait for them.
-        threads = ThreadPoolExecutor(_THREADS, "orchestrator-store")
-        chance = random or Random()
-        self._parts = Parts(self.store, self.runner, parts.kinds, self.clock, chance, threads, max_running, self._emit)
-        self._rooms = Rooms()
-        self._latest: ExecutionContext | None = None
-        self._drives: set[Drive] = set()
-        self._at_fault: list[object] = []
-        self._interrupted = False
-        self._pump: Pump | None = None
-        self._ticking: asyncio.TimerHandle | None = None
-        self._heartbeat_due = 0.0
-
-    # -- what serves the executions ----------------------------------------------------------------------------------
-
-    def set_variable_manager(self, manager: VariableManager) -> None:
-        """Keep the variables of the executions in this manager. It serves one execution at a time.
-
-        GLOBAL variables that it holds when an execution begins are recorded with its start.
-        """
-        self._rooms.variables = _checked(manager, VariableManager, "a variable manager")
-
-    def set_progress_tracker(self, tracker: ProgressTrackerProtocol) -> None:
-        """Tell this tracker of what happens, after it was recorded."""
-        self._rooms.tracker = _checked(tracker, ProgressTrackerProtocol, "a progress tracker")
-
-    def set_recovery_manager(self, manager: RecoveryManager) -> None:
-        """Ask this manager what follows from a failed attempt; where it has nothing to say, the step's `retry` counts.
-
-        Its `answer` reaches the steps that wait for a person.
-        """
-        self._rooms.recovery = _checked(manager, RecoveryManager, "a recovery manager")
-        manager.on_answer = self._answer_step
-
     # -- running -----------------------------------------------------------------------------------------------------
 
     async def execute(
-        self, pipeline: Definition | Plan, inputs: Mapping[str, Any] | None = None, execution_id: str | None = None
+        self,
+        pipeline: Definition | Plan,
+        inputs: Mapping[str, Any] | None = None,
+        execution_id: str | None = None,
+        *,
+        wait: bool = False,
     ) -> ExecutionResult:
         """Run a pipeline from its start. Raises PipelineError or InputError before anything ran.
 
-        Also where the execution id is taken. StoreError where the store fails; a step's failure is in the result.
+        Where there is an execution of that id already, with the same pipeline and inputs, this goes on with it, gives
+        its result, or waits for it where another process runs it; with others it is refused. A step's failure is in the
+        result; StoreError where the store fails. With `wait` it returns when the execution has ended, however long that
+        waits for something; else it leaves one that waits for a person, a signal, or a time that is not near.
         """
-        if not isinstance(pipeline, Plan) and not hasattr(pipeline, "canonical"):
-            raise InputError(f"a pipeline is a Pipeline (`Pipeline.load(path)` reads a file), not {pipeline!r}")
-        plan = pipeline if isinstance(pipeline, Plan) else make_plan(pipeline)
-        bound = bind_inputs(
-            Recorded(plan.canonical, plan.base_dir), inputs or {}, base_dir=plan.base_dir, working_dir=Path.cwd()
-        )
-        self._refuse_forgotten_questions(plan)
-        base_dir = str(plan.base_dir or "")
-        id_ = ExecutionId(new_id(self.clock) if execution_id is None else _checked_id(execution_id))
-        if self.store.find(Query(execution_id=id_)):
-            raise InputError(f"there is an execution {id_!r} already; `orchestrator resume {id_}` goes on with it")
+        plan = planned(pipeline)
+        bound = bound_inputs(plan, inputs or {})
+        id_ = ExecutionId(new_id(self.clock) if execution_id is None else checked_id(execution_id))
+        refuse_forgotten_waits(plan, self.store)
+        if execution_id is not None and self.store.find(Query(execution_id=id_)):
+            return await self._attach(id_, plan, bound, wait)
+        key = concurrency_key(plan, bound)
+        if key is not None:
+            try:
+                await self._create_queued(id_, plan, bound, key)
+            except ConflictError:  # begun at this moment by somebody else
+                return await self._attach(id_, plan, bound, wait)
+            return await self._go_on_when_free(id_, wait, refuses=when_busy(plan) == "refuse")
         session = self._session(Lease(id_, self.owner, 1), plan)
+        claimed = ev.ExecutionClaimed(str(self.owner), 1)
+        first, *brought = self._beginning(id_, plan, bound)
+        initial = ev.CheckpointCreated(checkpoint_id(3 + len(brought)), INITIAL)
+        try:
+            events, patience = (first, claimed, *brought, initial), math.inf if wait else None
+            return await self._run(session, str(plan.base_dir or ""), events, patience_seconds=patience)
+        except ConflictError:
+            if session.record.position or execution_id is None:
+                raise
+            return await self._attach(id_, plan, bound, wait)  # begun at this moment by somebody else
+
+    async def create(
+        self, pipeline: Definition | Plan, inputs: Mapping[str, Any] | None = None, execution_id: str | None = None
+    ) -> ExecutionId:
+        """Make an execution without running it: `resume`, or a scheduler, begins it. Raises as `execute` does.
+
+        One of that id, with the same pipeline and inputs, may be there already.
+        """
+        plan = planned(pipeline)
+        bound = bound_inputs(plan, inputs or {})
+        id_ = ExecutionId(new_id(self.clock) if execution_id is None else checked_id(execution_id))
+        if execution_id is not None and self.store.find(Query(execution_id=id_)):
+            self._the_same(id_, plan, bound)
+            return id_
+        try:
+            await self._create_queued(id_, plan, bound, concurrency_key(plan, bound))
+        except ConflictError:  # begun at this moment by somebody else
+            self._the_same(id_, plan, bound)
+        return id_
+
+    def _beginning(self, id_: ExecutionId, plan: Plan, bound: Mapping[str, Any]) -> Sequence[Event]:
+        """How an execution was asked for, and what the variable manager brings into it."""
         put = self._parts.put_blob
         created = ev.ExecutionCreated(
             id_,
@@ -146,40 +139,166 @@ class StateGraphEngine:
             encode(plan.canonical, put),
             plan.fingerprint,
             tuple((name, encode(value, put)) for name, value in bound.items()),
-            base_dir,
+            str(plan.base_dir or ""),
             encode(plan.graph, put),
         )
-        claimed = ev.ExecutionClaimed(str(self.owner), 1)
-        brought = self._rooms.variables_brought(put)
-        initial = ev.CheckpointCreated(checkpoint_id(3 + len(brought)), INITIAL)
-        try:
-            return await self._run(session, base_dir, (created, claimed, *brought, initial))
-        except ConflictError as exc:
-            if session.record.position:
-                raise
-            raise InputError(f"there is an execution {id_!r} already, begun at this moment") from exc
+        code = self._code_seen(plan, {})
+        return (created, *code, *self._rooms.variables_brought(put))
 
-    async def resume(self, execution_id: str) -> ExecutionResult:
+    async def _create_queued(self, id_: ExecutionId, plan: Plan, bound: Mapping[str, Any], key: str | None) -> None:
+        """Make an execution that nobody has. Raises ConcurrencyBusyError where its key is taken and it cannot wait."""
+        busy = when_busy(plan)
+        holders = self.store.find(Query(concurrency_key=key, limit=None)) if key is not None else []
+        if holders and busy == "refuse":
+            raise ConcurrencyBusyError(id_, key or "", holders[0].execution_id)
+        session = self._session(Lease(id_, self.owner, 1), plan, key)
+        events = self._beginning(id_, plan, bound)
+        initial = ev.CheckpointCreated(checkpoint_id(1 + len(events)), INITIAL)
+        session.add((*events, initial))
+        session.seal(lambda _commit: None, releases=True)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._parts.threads, self.store.flush)
+        session.settle()
+        if busy == "cancel_older":
+            for holder in holders:
+                with suppress(NotResumableError):  # it has ended meanwhile
+                    await self.cancel(holder.execution_id, f"{id_} is newer", "its concurrency key")
+
+    async def _go_on_when_free(self, id_: ExecutionId, wait: bool, refuses: bool = False) -> ExecutionResult:
+        """Go on with an execution when its turn has come, and nobody else runs it; gives its result where somebody did.
+
+        With `refuses` it was just made, and does not queue.
+        """
+        followed = False
+        while not self._interrupted:
+            found = require_known(self.store, id_)
+            if found.status not in UNFINISHED or (followed and not _is_to_go_on(found, wait)):
+                break
+            try:
+                session, base_dir = self._reopen(id_)
+            except OwnedElsewhereError:
+                followed = True
+            except ConcurrencyBusyError as busy:
+                if refuses:
+                    with suppress(NotResumableError):
+                        await self.cancel(id_, f"execution {busy.holder} has its concurrency key")
+                    raise
+            else:
+                if session.record.status in UNFINISHED and (not followed or session.record.status is found.status):
+                    return await self._go_on(session, base_dir, (self._claimed(session),), wait=wait)
+                self.store.release(session.lease)
+                continue
+            await self.clock.sleep(_QUEUE_SECONDS)
+        return self.result_of(self.read(id_))
+
+    async def _attach(self, id_: ExecutionId, plan: Plan, bound: Mapping[str, Any], wait: bool) -> ExecutionResult:
+        """Go on with an execution that was asked for before in the same words. Raises InputError for other ones."""
+        record = self._the_same(id_, plan, bound)
+        if record.status not in UNFINISHED:
+            return self._result_again(id_)
+        return await self._go_on_when_free(id_, wait)
+
+    def _the_same(self, id_: ExecutionId, plan: Plan, bound: Mapping[str, Any]) -> ExecutionRecord:
+        """The record of an execution that was asked for in these words. Raises InputError for other ones."""
+        record = self.read(id_)
+        put = self._parts.put_blob
+        given = {name: encode(value, put) for name, value in bound.items()}
+        known = {name: value for name, (value, _) in record.variables.items() if name in given} | dict(record.inputs)
+        if record.fingerprint != plan.fingerprint or known != given:
+            what = "other inputs" if record.fingerprint == plan.fingerprint else "another pipeline"
+            raise InputError(
+                f"there is an execution {id_!r} already, with {what}; choose another id, or "
+                f"`orchestrator resume {id_}` to go on with it as it was"
+            )
+        return record
+
+    async def resume(
+        self,
+        execution_id: str,
+        *,
+        pipeline: Definition | Plan | None = None,
+        accept_changes: bool = False,
+        wait: bool = False,
+    ) -> ExecutionResult:
         """Go on with what is unfinished; gives the result again where it completed.
 
-        Raises UnknownExecutionError, OwnedElsewhereError, and NotResumableError where it failed or was cancelled.
+        With `pipeline` that definition holds from here on; where it changes steps that have ended, `accept_changes` is
+        needed. Raises UnknownExecutionError, OwnedElsewhereError, InputError for changes that were not accepted, and
+        NotResumableError where it failed or was cancelled.
+        """
+        if require_known(self.store, execution_id).status not in UNFINISHED:
+            return self._ended(execution_id)
+        session, base_dir = self._reopen(execution_id, planned(pipeline) if pipeline is not None else None)
+        if session.record.status not in UNFINISHED:  # meanwhile
+            self.store.release(session.lease)
+            return self._ended(execution_id)
+        try:
+            changed = self._changed(session, base_dir, accept_changes) if pipeline is not None else ()
+        except BaseException:
+            self.store.release(session.lease)
+            raise
+        base_dir = str(session.plan.base_dir or "") if changed else base_dir
+        return await self._go_on(session, base_dir, (*changed, self._claimed(session)), wait=wait)
+
+    async def wake(self, execution_id: str, *, patience_seconds: float = 0.0) -> ExecutionResult:
+        """Go on with one that is due, queued or abandoned, as a scheduler does: nobody asks for that one.
+
+        What waits again is let go of, unless for a time within `patience_seconds`. Raises as `resume` does, and
+        NotResumableError also where it has ended, or somebody has paused it.
         """
         found = require_known(self.store, execution_id)
         if found.status not in UNFINISHED:
-            if found.status is ExecutionStatus.COMPLETED:
-                record = self.read(execution_id)
-                if record.model is not None:
-                    self._plan_of(
-                        record.model, record.graph, record.fingerprint, record.base_dir
-                    )  # its outputs may be of the handlers' classes
-                return self.result_of(record)
-            raise NotResumableError(
-                execution_id, str(found.status), f"run it again with `orchestrator retry {execution_id}`"
-            )
+            raise NotResumableError(execution_id, str(found.status), "it has ended")
         session, base_dir = self._reopen(execution_id)
-        return await self._go_on(session, base_dir, (self._claimed(session),))
+        record = session.record
+        if record.status not in UNFINISHED or (record.status is ExecutionStatus.PAUSED and not record.waits):
+            self.store.release(session.lease)
+            raise NotResumableError(execution_id, str(record.status), f"`{_command('resume', execution_id)}` goes on")
+        return await self._go_on(session, base_dir, (self._claimed(session),), patience_seconds=patience_seconds)
 
-    async def retry(self, execution_id: str, step: str | None = None) -> ExecutionResult:
+    def hand_back(self, execution_ids: Collection[str]) -> None:
+        """Start nothing new of these and give them back when what runs has ended, or the time of grace is over.
+
+        They are due at once then, for whichever scheduler comes next. On the loop's thread.
+        """
+        for running in list(self._drives):
+            if running.session.lease.execution_id in execution_ids:
+                running.interrupt(hands_back=True)
+
+    def _ended(self, execution_id: str) -> ExecutionResult:
+        """What a resume gives of an execution that has ended. Raises NotResumableError where it did not complete."""
+        status = require_known(self.store, execution_id).status
+        if status is ExecutionStatus.COMPLETED:
+            return self._result_again(execution_id)
+        hint = "retry" if status is ExecutionStatus.FAILED else "rerun --from STEP"
+        raise NotResumableError(execution_id, str(status), f"run it again with `{_command(hint, execution_id)}`")
+
+    def _result_again(self, execution_id: str) -> ExecutionResult:
+        record = self.read(execution_id)
+        if record.model is not None:  # its outputs may be of the handlers' classes
+            self._plan_of(record.model, record.graph, record.fingerprint, record.base_dir)
+        return self.result_of(record)
+
+    def _changed(self, session: Session, base_dir: str, accepted: bool) -> Sequence[Event]:
+        """The change of definition that a session was opened with, and the inputs that are new in it.
+
+        Raises InputError where it must be accepted, and where there is no value for an input.
+        """
+        plan, put = session.plan, self._parts.put_blob
+        if plan.fingerprint == session.record.fingerprint and str(plan.base_dir or "") == base_dir:
+            return ()
+        before = decode(session.record.model, self.store.get_blob) if session.record.model is not None else {}
+        changed = changed_steps(before, plan.canonical, session.record)
+        added = new_inputs(plan, session.record, lambda value: decode(value, self.store.get_blob))
+        if changed and not accepted:
+            raise InputError(told_changes(session.lease.execution_id, changed))
+        model, graph = encode(plan.canonical, put), encode(plan.graph, put)
+        names = tuple(change.key for change in changed)
+        writes = tuple((name, encode(value, put)) for name, value in added.items())
+        change = ev.PipelineChanged(model, graph, plan.fingerprint, str(plan.base_dir or ""), names)
+        return (change, ev.VariablesChanged(writes)) if writes else (change,)
+
+    async def retry(self, execution_id: str, step: str | None = None, *, wait: bool = False) -> ExecutionResult:
         """Run the failed steps of a failed execution again, or the one named; what succeeded is kept.
 
         Raises NotResumableError where it did not fail, InputError where the step did not.
@@ -189,53 +308,166 @@ class StateGraphEngine:
             hint = self._what_else(found) if found.status in UNFINISHED else "there is nothing to retry"
             raise NotResumableError(execution_id, str(found.status), hint)
         session, base_dir = self._reopen(execution_id)
+        return await self._begin_again(
+            session,
+            base_dir,
+            lambda: events_to_retry(session, self._journal(execution_id), step),
+            wait,
+        )
+
+    async def rerun(self, execution_id: str, step: str, *, by: str = "", wait: bool = False) -> ExecutionResult:
+        """Run a step and all that depends on it afresh, whatever they came to; the rest is kept.
+
+        Raises InputError where there is no such step, or it has not begun.
+        """
+        require_known(self.store, execution_id)
+        session, base_dir = self._reopen(execution_id)
+        return await self._begin_again(
+            session,
+            base_dir,
+            lambda: rerun_events(
+                session,
+                self._journal(execution_id),
+                keys_to_rerun(session, self._places(session), StepKey(step)),
+                by,
+            ),
+            wait,
+        )
+
+    async def _begin_again(
+        self, session: Session, base_dir: str, decide: Callable[[], Sequence[Event]], wait: bool
+    ) -> ExecutionResult:
         try:
-            keys = _keys_to_retry(session.machine.failed, step)
-        except InputError:
+            events = decide()
+        except BaseException:
             self.store.release(session.lease)
             raise
-        return await self._go_on(session, base_dir, (ev.ExecutionRetried(keys), self._claimed(session)))
+        return await self._go_on(session, base_dir, (*events, self._claimed(session)), wait=wait)
+
+    def _journal(self, execution_id: str) -> Sequence[Entry]:
+        return [*entries(self.store.read(ExecutionId(execution_id)))]
+
+    async def cancel(self, execution_id: str, reason: str = "", by: str | None = None) -> None:
+        """Give an execution up: what runs of it is ended, its `finally` steps run, and then it is CANCELLED.
+
+        Where another process runs it, that one does so; else it is done here. Raises UnknownExecutionError, and
+        NotResumableError where it has ended.
+        """
+        await self._ask(execution_id, CANCEL, {"reason": reason, "by": by})
+
+    async def pause(self, execution_id: str, reason: str = "", by: str | None = None) -> None:
+        """Start nothing new of an execution and pause it when what runs has ended; nothing wakes it but `resume`.
+
+        Raises UnknownExecutionError, and NotResumableError where it has ended.
+        """
+        await self._ask(execution_id, PAUSE, {"reason": reason, "by": by})
+
+    async def _ask(self, execution_id: str, kind: str, payload: Mapping[str, Any]) -> None:
+        """Post what somebody wants of an execution, and do it here where nobody else does."""
+        found = require_known(self.store, execution_id)
+        if found.status not in UNFINISHED:
+            raise NotResumableError(execution_id, str(found.status), f"there is nothing to {kind}")
+        message = self.store.post(ExecutionId(execution_id), kind, payload)
+        self.look_into_inbox(execution_id)
+        try:
+            session, base_dir = self._reopen(execution_id, force=True)
+        except OwnedElsewhereError:
+            return
+        if session.record.status not in UNFINISHED:  # meanwhile
+            self.store.release(session.lease)
+            raise NotResumableError(execution_id, str(session.record.status), f"there is nothing to {kind}")
+        await self._go_on(session, base_dir, (self._claimed(session),), asked=message)
+
+    def signal(self, execution_id: str, name: str, payload: Any = None, by: str | None = None) -> None:
+        """Send a signal: the step that waits for it takes it, or the first that will; until then it is kept.
+
+        Raises UnknownExecutionError, and NotResumableError where the execution has ended.
+        """
+        post_signal(self.store, execution_id, name, payload, by)
+        self.look_into_inbox(execution_id)
+
+    def restore(self, execution_id: str, checkpoint: str) -> None:
+        """Set an execution back to a checkpoint: it is PAUSED then, and `resume` goes on from there.
+
+        Raises UnknownExecutionError, OwnedElsewhereError, and InputError where there is no such checkpoint any more.
+        """
+        require_known(self.store, execution_id)
+        session, _ = self._reopen(execution_id)
+        try:
+            restore_to(session, checkpoint)
+        finally:
+            self.store.release(session.lease)
+
+    def fork(
+        self,
+        execution_id: str,
+        *,
+        at: str | int | None = None,
+        fork_id: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        from_step: str | None = None,
+    ) -> ExecutionId:
+        """A new execution whose journal begins with another's up to a checkpoint, or to a position; PAUSED.
+
+        `variables` are set in it, and `from_step` with all that depends on it begins anew. Raises UnknownExecutionError
+        and InputError.
+        """
+        found = require_known(self.store, execution_id)
+        id_ = ExecutionId(new_id(self.clock) if fork_id is None else checked_id(fork_id))
+        if self.store.find(Query(execution_id=id_)):
+            raise InputError(f"there is an execution {id_!r} already")
+        journal = prefix_of([*entries(self.store.read(ExecutionId(execution_id)))], at)
+        plan, _ = self._plan_of_journal(journal)
+        session = self._session(Lease(id_, self.owner, 1), plan, found.concurrency_key)
+        commit_fork(session, self._places(session), journal, ExecutionId(execution_id), variables or {}, from_step)
+        return id_
+
+    def checkpoints(self, execution_id: str) -> Sequence[CheckpointInfo]:
+        """The checkpoints of an execution, oldest first. Raises UnknownExecutionError."""
+        require_known(self.store, execution_id)
+        journal = [*entries(self.store.read(ExecutionId(execution_id)))]
+        plan, _ = self._plan_of_journal(journal)
+        session = self._session(Lease(ExecutionId(execution_id), self.owner, 0), plan)
+        session.replay(journal)
+        return checkpoints_of(journal, session.context)
+
+    def plan(
+        self,
+        execution_id: str,
+        verb: str = "resume",
+        step: str | None = None,
+        pipeline: Definition | Plan | None = None,
+    ) -> ExecutionPlan:
+        """What `resume`, `retry` or `rerun` would do with each step, and why; nothing is changed.
+
+        Raises UnknownExecutionError, and InputError where the verb does not fit.
+        """
+        require_known(self.store, execution_id)
+        journal = [*entries(self.store.read(ExecutionId(execution_id)))]
+        plan = planned(pipeline) if pipeline is not None else self._plan_of_journal(journal)[0]
+        session = self._session(Lease(ExecutionId(execution_id), self.owner, 0), plan)
+        session.replay(journal, changed=pipeline is not None)
+        hashes = self._outside.code_hashes(plan) if self._outside.code_hashes is not None else {}
+        before = decode(session.record.model, self.store.get_blob) if session.record.model is not None else {}
+        refused = ""
+        if plan.fingerprint != session.record.fingerprint:
+            session.machine.settle_on_definition()
+            try:
+                new_inputs(plan, session.record, lambda value: decode(value, self.store.get_blob))
+            except InputError as exc:
+                refused = str(exc)
+        return foresee(session, self._places(session), verb, step, before, hashes, journal, refused)
+
+    def _places(self, session: Session) -> Places:
+        """Where the steps of a session stand; for who only looks."""
+        return Places(session.plan, session.record, session.variables, self.store.get_blob, lambda _: {})
 
     def _what_else(self, found: Summary) -> str:
         """What to do with an unfinished execution instead of a retry."""
-        if waiting := waiting_steps(self.store, found.execution_id):
-            answer = f"orchestrator answer {found.execution_id} {waiting[0]} retry|skip|abort"
-            return f"step {waiting[0]!r} waits: `{answer}`"
+        if waiting := open_questions(self.store, found.execution_id):
+            answer = f"orchestrator answer {found.execution_id} {waiting[0].key} {'|'.join(waiting[0].choices)}"
+            return f"step {waiting[0].key!r} waits: `{answer}`"
         return "use `orchestrator resume`"
-
-    def interrupt(self) -> None:
-        """Start nothing new, ask what runs to end, pause every execution in the time of grace. On the loop's thread."""
-        if not self._interrupted:
-            self._interrupted = True
-            self.runner.interrupt()
-            for running in list(self._drives):
-                running.interrupt()
-
-    def answer(self, execution_id: str, step: str, decision: str, value: Any = None, by: str | None = None) -> None:
-        """Answer a step that waits for a person: `retry` it, `skip` it with this value, or `abort` it.
-
-        The answer is kept in the store. An execution that runs here takes it at once, one that runs elsewhere within
-        about a second, one that is paused when it is resumed. Raises UnknownExecutionError, and InputError where the
-        step does not wait or the decision is none.
-        """
-        post_answer(self.store, execution_id, step, decision, value, by)
-        self.look_into_inbox(execution_id)
-
-    def look_into_inbox(self, execution_id: str) -> None:
-        """A message was posted to an execution: take it at once, where it runs here. From any thread."""
-        for running in list(self._drives):
-            if running.session.lease.execution_id == execution_id:
-                running.loop.call_soon_threadsafe(self._look_into_inbox, running)
-
-    def _answer_step(self, step: str, decision: str, value: Any, by: str | None) -> bool:
-        """An answer that names no execution: to the one that has such a step waiting."""
-        running = [d.session.lease.execution_id for d in list(self._drives) if step in d.session.machine.waiting]
-        found = running or waiting_for(self.store, step)
-        if len(found) > 1:
-            raise InputError(f"step {step!r} waits in {', '.join(found)}; use `engine.answer` and say in which")
-        for execution_id in found:
-            self.answer(execution_id, step, decision, value, by)
-        return bool(found)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -258,181 +490,12 @@ class StateGraphEngine:
         record.steps_total = require_known(self.store, execution_id).steps_total
         return execution_state(record, lambda value: decode(value, self.store.get_blob))
 
-    def read(self, execution_id: str) -> ExecutionRecord:
-        """The fold of an execution's journal. Raises UnknownExecutionError."""
-        require_known(self.store, execution_id)
-        id_ = ExecutionId(execution_id)
-        return ExecutionRecord.of(id_, entries(self.store.read(id_)))
 
-    def result_of(self, record: ExecutionRecord) -> ExecutionResult:
-        """The result that a record shows."""
-        outputs = decode(record.outputs, self.store.get_blob) if record.outputs else {}
-        waiting = {key: s.intervention.instructions for key, s in record.steps.items() if s.waiting and s.intervention}
-        return ExecutionResult(record.execution_id, record.status, outputs, record.error, record.failed_step, waiting)
-
-    def close(self) -> None:
-        """Let go of the threads, and of the store where it was not handed in; nothing may be run afterwards."""
-        self._parts.threads.shutdown(wait=self._owns_parts)
-        if self._owns_parts:
-            self.store.close()
-
-    def _emit(self, execution_id: ExecutionId, note: Note) -> None:
-        """Take a note, on any thread."""
-        self.store.note(execution_id, (note,))
-        for subscriber in (*self.note_subscribers, *self._rooms.note_subscribers):
-            try:
-                subscriber(execution_id, note)
-            except Exception:  # noqa: BLE001 - logged; a view may fail alone
-                self._log_once(subscriber)
-
-    def _log_once(self, subscriber: object) -> None:
-        """Log the exception that is being handled, the first time that this subscriber raises."""
-        if subscriber not in self._at_fault:
-            self._at_fault.append(subscriber)
-            _log.exception("subscriber_failed: %r is told on, but its errors are not shown again", subscriber)
-
-    # -- within ----------------------------------------------------------------------------------------------------
-
-    def _refuse_forgotten_questions(self, plan: Plan) -> None:
-        """A store in memory would forget, with this process, who waits for a person."""
-        asking = [step.id for step in plan.steps.values() for rule in step.on_error if rule.strategy == _ASK]
-        if asking and not self.store.survives_process:
-            raise InputError(
-                f"step {asking[0]!r} may wait for a person, and what is kept in memory ends with this process; "
-                "use durability disk or process"
-            )
-
-    def _claimed(self, session: Session) -> ev.ExecutionClaimed:
-        return ev.ExecutionClaimed(str(self.owner), session.lease.epoch)
-
-    def _session(self, lease: Lease, plan: Plan) -> Session:
-        variables = self._rooms.variables
-        if variables is not None and variables.recorder is not None:
-            raise InputError("the engine's variable manager serves another execution now; give each one of its own")
-        return Session.open(
-            self.store, lease, plan, self.clock, self.subscribers, self._log_once, variables, ContextRecorder()
-        )
-
-    def _reopen(self, execution_id: str) -> tuple[Session, str]:
-        """Claim an execution, end what a dead owner left behind, and replay its journal."""
-        lease = self.store.claim(ExecutionId(execution_id), self.owner)
-        try:
-            with without_collection():
-                return self._replayed(lease)
-        except BaseException:
-            self.store.release(lease)
-            raise
-
-    def _replayed(self, lease: Lease) -> tuple[Session, str]:
-        if lease.previous is not None and self._outside.on_takeover is not None:
-            self._outside.on_takeover(lease.previous)
-        journal = list(entries(self.store.read(lease.execution_id)))
-        created = journal[0].event
-        assert isinstance(created, ev.ExecutionCreated)
-        plan, faults = self._plan_of(created.model, created.graph, created.fingerprint, created.base_dir)
-        session = self._session(lease, plan)
-        session.replay(journal)
-        for step_id, error in faults.items():
-            if not session.machine.has_ended(StepKey(step_id)):
-                raise error
-        return session, created.base_dir
-
-    def _plan_of(
-        self, model: Encoded, graph: Encoded | None, fingerprint: str, base_dir: str
-    ) -> tuple[Plan, Mapping[str, Exception]]:
-        """The plan of a recorded model, and why which of its steps cannot run here."""
-        definition, folder = decode(model, self.store.get_blob), Path(base_dir) if base_dir else None
-        if graph is None:
-            plan = make_plan(Recorded(definition, folder))
-        else:
-            plan = recorded_plan(definition, decode(graph, self.store.get_blob), fingerprint, folder)
-        return plan, self._outside.on_reopen(plan) if self._outside.on_reopen is not None else {}
-
-    async def _go_on(self, session: Session, base_dir: str, events: Sequence[Event]) -> ExecutionResult:
-        """Run an execution that was there before, with what its inbox holds."""
-        return await self._run(session, base_dir, events, self.store.inbox(session.lease.execution_id))
-
-    async def _run(
-        self, session: Session, base_dir: str, events: Sequence[Event], messages: Sequence[Message] = ()
-    ) -> ExecutionResult:
-        loop = asyncio.get_running_loop()
-        if self._pump is None or self._pump.loop is not loop:
-            self._pump = Pump(self.store, loop, self._parts.threads, self._stop)
-        running = Drive(self._parts, session, base_dir, loop, self._pump, self._rooms.recovery)
-        self._drives.add(running)
-        self._latest = session.context
-        leave = self._rooms.enter(running)
-        if self._ticking is None:
-            self._tick(loop)
-        if self._interrupted:
-            running.interrupt()
-        try:
-            await running.run(events, messages)
-        finally:
-            leave()
-            self._drives.discard(running)
-            if not self._drives and self._ticking is not None:
-                self._ticking.cancel()
-                self._ticking = None
-            if not self.store.flush(blocking=False):
-                await loop.run_in_executor(self._parts.threads, self.store.flush)
-            if not session.released and session.record.position:  # it broke off; a new one that never was has no lease
-                self.store.release(session.lease)
-            if self._owns_parts and not self._drives:
-                await self.runner.close()
-        return self.result_of(session.record)
-
-    def _look_into_inbox(self, running: Drive) -> None:
-        running.take(self.store.inbox(running.session.lease.execution_id))
-
-    def _look_from_thread(self, running: Drive) -> None:
-        messages = self.store.inbox(running.session.lease.execution_id)
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            running.loop.call_soon_threadsafe(running.take, messages)
-
-    def _stop(self, error: BaseException) -> None:
-        for running in list(self._drives):
-            running.stop(error)
-
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Once a second while anything runs: bring notes to the store, say that this owner lives."""
-        assert self._pump is not None
-        self._pump.request()
-        for running in self._drives:
-            if running.session.machine.waiting:
-                loop.run_in_executor(self._parts.threads, self._look_from_thread, running)
-        now = self.clock.monotonic()
-        if now >= self._heartbeat_due:
-            self._heartbeat_due = now + HEARTBEAT_SECONDS
-            loop.run_in_executor(self._parts.threads, self.store.extend, self.owner).add_done_callback(_log_failure)
-        self._ticking = loop.call_later(_TICK_SECONDS, self._tick, loop)
+def _is_to_go_on(found: Summary, wait: bool) -> bool:
+    """Whether somebody who only follows an execution is to run it: not where it is paused, unless he waits with it."""
+    return found.status is not ExecutionStatus.PAUSED or (wait and found.next_due is not None)
 
 
-def _log_failure(done: asyncio.Future[None]) -> None:
-    """A heartbeat that failed is no reason to stop: the next commit tells whether the lease still stands."""
-    if not done.cancelled() and (error := done.exception()) is not None:
-        _log.warning("heartbeat_failed: %s", error)
-
-
-def _checked(given: T, kind: type, what: str) -> T:
-    if not isinstance(given, kind):
-        raise InputError(f"{what} is needed ({kind.__name__}), not a {type(given).__name__}")
-    return given
-
-
-def _checked_id(execution_id: str) -> str:
-    if not _ID.fullmatch(execution_id):
-        raise InputError(
-            f"{execution_id[:80]!r} cannot be the id of an execution; "
-            "use up to 120 letters, digits and any of _ - . : and begin with a letter or a digit"
-        )
-    return execution_id
-
-
-def _keys_to_retry(failed: Sequence[StepKey], step: str | None) -> tuple[StepKey, ...]:
-    if step is None:
-        return tuple(failed)
-    keys = tuple(key for key in failed if key == step or key.startswith(f"{step}["))
-    if not keys:
-        raise InputError(f"step {step!r} did not fail; these did: {', '.join(failed) or 'none'}")
-    return keys
+def _command(verb: str, execution_id: str) -> str:
+    name, _, rest = verb.partition(" ")
+    return f"orchestrator {name} {execution_id}" + (f" {rest}" if rest else "")

@@ -25,7 +25,7 @@ class EngineParts:
     """The concrete parts of an engine.
 
     `on_takeover` ends what a dead owner left behind. `on_reopen` makes ready for a recorded plan, and says of which
-    steps the handlers cannot be had.
+    steps the handlers cannot be had. `code_hashes` gives a short hash of the code of each handler (`module:function`).
     """
 
     store: Store
@@ -34,6 +34,7 @@ class EngineParts:
     owner: Owner
     on_takeover: Callable[[Owner], None] | None = None
     on_reopen: Callable[[Plan], Mapping[str, Exception]] | None = None
+    code_hashes: Callable[[Plan], Mapping[str, str]] | None = None
 
 
 def installed_parts() -> EngineParts:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.errors import ExecutionFailedError, ExecutionWaitsError, InterruptedExecution
-from orchestrator.status import ExecutionStatus
+from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.types import ExecutionId, StepKey
 
 
@@ -15,7 +15,9 @@ from orchestrator.types import ExecutionId, StepKey
 class ExecutionResult:
     """How an execution ended, or stands. `error` is that of `failed_step`, as failure.ErrorInfo.to_dict gives it.
 
-    `waiting` are the steps that wait for a person, each with what the person is to do.
+    `waiting` are the steps that wait for a person, each with what the person is to do, and `choices` the words that
+    answer each. `reason` says why it is paused or was cancelled. One that `waits` goes on by itself where a scheduler
+    runs: when a message comes, or at the time `until` (seconds since the epoch; None: when a message comes alone).
     """
 
     execution_id: ExecutionId
@@ -24,15 +26,22 @@ class ExecutionResult:
     error: Mapping[str, Any] | None = None
     failed_step: StepKey | None = None
     waiting: Mapping[StepKey, str] = field(default_factory=dict)
+    choices: Mapping[StepKey, Sequence[str]] = field(default_factory=dict)
+    reason: str = ""
+    waits: bool = False
+    until: float | None = None
 
     def raise_for_status(self) -> ExecutionResult:
         """Self where it completed; raises ExecutionFailedError, ExecutionWaitsError or InterruptedExecution else."""
         if self.status is ExecutionStatus.COMPLETED:
             return self
-        if self.status is ExecutionStatus.PAUSED and self.waiting:
-            raise ExecutionWaitsError(self.execution_id, self.waiting)
-        if self.status is ExecutionStatus.PAUSED:
+        if self.status is ExecutionStatus.PAUSED and (self.waiting or self.waits):
+            raise ExecutionWaitsError(self.execution_id, self.waiting, self.choices, self.reason)
+        if self.status in UNFINISHED:
             raise InterruptedExecution(self.execution_id)
+        if self.status is ExecutionStatus.CANCELLED:
+            why = f": {self.reason}" if self.reason else ""
+            raise ExecutionFailedError(self.execution_id, f"execution {self.execution_id} was cancelled{why}")
         why = (self.error or {}).get("message", self.status)
         what = f"step {self.failed_step!r} failed" if self.failed_step else "the execution failed"
         text = f"{what}: {why}; try again with `orchestrator retry {self.execution_id}`"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from orchestrator.errors import HandlerExitError
+from orchestrator.errors import HandlerExitError, InnerStepError
 from orchestrator.execution.recovery import RecoveryManager, RecoveryPlan, RecoveryStrategy, fail_fast
 from orchestrator.failure import ErrorInfo, names_of, statuses
 from orchestrator.pipelines.plan import ErrorRule, PlannedStep
@@ -40,7 +40,7 @@ def retries_only(step: PlannedStep) -> Decide:
 
 def _by_retry(step: PlannedStep, error: ErrorInfo, attempt: int) -> RecoveryPlan:
     if step.retry.should_retry(error, attempt):
-        return RecoveryPlan(RecoveryStrategy.RETRY_WITH_BACKOFF, retry_config=step.retry)
+        return RecoveryPlan(RecoveryStrategy.RETRY_WITH_BACKOFF, retry_config=step.retry, timeout=step.retry.timeout)
     return fail_fast("the step's attempts are used up")
 
 
@@ -49,6 +49,8 @@ def _by_rule(step: PlannedStep, exc: Exception, error: ErrorInfo, attempt: int) 
     if not step.on_error:
         return None
     names = {name for module, simple in names_of(exc) for name in (simple, f"{module}.{simple}")}
+    if isinstance(exc, InnerStepError) and (inner := exc.error.get("type")):
+        names.add(str(inner))
     status = next(statuses(exc), None)
     for rule in step.on_error:
         used_up = rule.retry is not None and not rule.retry.has_attempts_left(error, attempt)

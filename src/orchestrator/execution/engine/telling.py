@@ -9,7 +9,7 @@ from orchestrator.execution.progress import ProgressTracker, ProgressTrackerProt
 from orchestrator.execution.state import ExecutionContext
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import is_step
+from orchestrator.journal.keys import is_step
 from orchestrator.types import StepKey
 
 
@@ -22,7 +22,7 @@ def tell(tracker: ProgressTrackerProtocol, context: ExecutionContext) -> Callabl
 
 @dataclass(slots=True)
 class _Teller:
-    """Entries to verbs. Items of loops and parts of recoveries are not told: they are no steps of the pipeline."""
+    """Entries to verbs. What is inside of a step is not told: only the steps of the pipeline itself."""
 
     tracker: ProgressTrackerProtocol
     context: ExecutionContext
@@ -38,12 +38,14 @@ class _Teller:
                 tracker.on_execution_completed(id_, True)
             case ev.ExecutionFailed() | ev.ExecutionCancelled():
                 tracker.on_execution_completed(id_, False)
-            case ev.StepStarted(key=key) | ev.LoopExpanded(key=key) if is_step(key):
+            case ev.StepStarted(key=key) | ev.StepWaiting(key=key) if is_step(key):
+                self._start(key, entry.event.generation)
+            case ev.LoopExpanded(key=key) | ev.BlockEntered(key=key) | ev.IterationStarted(key=key) if is_step(key):
                 self._start(key, entry.event.generation)
             case ev.StepSucceeded(key=key) | ev.StepSkipped(key=key) if is_step(key):
                 self._start(key, entry.event.generation)
                 tracker.on_step_completed(id_, key, self._name(key), True)
-            case ev.StepFailed(key=key) if is_step(key):
+            case ev.StepFailed(key=key) | ev.StepCancelled(key=key) if is_step(key):
                 self._start(key, entry.event.generation)
                 tracker.on_step_completed(id_, key, self._name(key), False)
 

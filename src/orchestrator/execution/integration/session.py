@@ -13,14 +13,15 @@ checkpoint rides in the append of the step that it follows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from orchestrator.clock import Clock
 from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.integration.tally import Tally
-from orchestrator.execution.machine import Instruction, Machine
+from orchestrator.execution.machine import Instruction, Machine, Node
 from orchestrator.execution.state import (
     ExecutionContext,
     Recorder,
@@ -31,10 +32,12 @@ from orchestrator.execution.state import (
 from orchestrator.execution.variables import VariableManager
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, Event
-from orchestrator.journal.fold import ExecutionRecord, is_step
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.keys import is_step
 from orchestrator.journal.records import blobs_of, encode_body
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
-from orchestrator.pipelines.plan import Plan
+from orchestrator.pipelines.definition import members_of, steps_of
+from orchestrator.pipelines.plan import Plan, PlannedStep
 
 #: Is called with each entry after its commit. One that raises is logged and breaks nothing.
 Subscriber: TypeAlias = Callable[[Entry], None]
@@ -69,8 +72,14 @@ class Session:
     recorder: Recorder
     machine: Machine
     subscribers: Sequence[Subscriber]
+    #: Of the executions that have one key one is under way at a time; None where it has none.
+    concurrency_key: str | None = field(default=None, kw_only=True)
     #: Is called with a subscriber that raised, while the exception is being handled.
     on_fault: Callable[[object], None]
+    #: Is told of every entry after it was applied, before the subscribers.
+    watcher: Callable[[Entry], None] = lambda _entry: None
+    #: The newest message of the inbox that was looked at.
+    seen: int = 0
     #: Whether the last event of this life was added: nothing may follow it.
     ended: bool = False
     #: Whether the lease was given back with it.
@@ -95,7 +104,7 @@ class Session:
         recorder: Recorder | None = None,
     ) -> Session:
         """A session over an execution without any event yet; `replay` brings in those that there are."""
-        windows = {s.id: s.max_parallel for s in plan.steps.values() if s.max_parallel}
+        machine = Machine(plan.steps, plan.finally_, partial(_sub_flow, plan))
         recorder = recorder or _NOBODY
         context = ExecutionContext(
             lease.execution_id,
@@ -105,9 +114,9 @@ class Session:
             recorder=recorder,
             get_blob=store.get_blob,
         )
-        context.total_steps = len(plan.steps)
-        context.pinned_checkpoints = frozenset(step.checkpoint for step in plan.steps.values() if step.checkpoint)
-        return cls(store, lease, plan, clock, context, recorder, Machine(plan.steps, windows), subscribers, on_fault)
+        context.total_steps = len(plan.steps) + len(plan.finally_)
+        context.pinned_checkpoints = frozenset(_checkpoints_of(plan))
+        return cls(store, lease, plan, clock, context, recorder, machine, subscribers, on_fault)
 
     @property
     def record(self) -> ExecutionRecord:
@@ -121,10 +130,16 @@ class Session:
 
     # -- what has happened before ----------------------------------------------------------------------------------
 
-    def replay(self, journal: Sequence[Entry]) -> None:
-        """Take in the events of earlier lives; nothing follows from them, and no subscriber sees them."""
+    def replay(self, journal: Sequence[Entry], *, changed: bool = False) -> None:
+        """Take in the events of earlier lives; nothing follows from them, and no subscriber sees them.
+
+        What came before the pipeline was changed for the last time is taken in as far as it fits; with `changed` the
+        plan is not that of the journal, and all of it is.
+        """
         self.context.pass_over(passing_checkpoints(journal, self.context.max_checkpoints))
-        for entry in journal:
+        last = max((n for n, entry in enumerate(journal) if isinstance(entry.event, ev.PipelineChanged)), default=-1)
+        for n, entry in enumerate(journal):
+            self.machine.lenient = changed or n < last
             self._tally.count(entry, self.record)
             self._apply(entry)
         self._sent_position = self.record.position
@@ -157,8 +172,11 @@ class Session:
         """Whether events wait to be sealed, or to be applied."""
         return bool(self._outbox or self._in_flight)
 
-    def seal(self, on_done: OnDone) -> None:
-        """Hand what was queued to the store as one append. Once that calls back, `settle` takes it from there."""
+    def seal(self, on_done: OnDone, *, releases: bool = False) -> None:
+        """Hand what was queued to the store as one append. Once that calls back, `settle` takes it from there.
+
+        `releases` gives the lease back with it, as the last event of a life does by itself.
+        """
         waiting, taken = self._waiting, tuple(self._taken)
         self._waiting, self._taken = [], []
         before = self._sent_position
@@ -168,10 +186,11 @@ class Session:
             before,
             len(entries),
             encode_body([(entry.at, entry.event) for entry in entries]),
-            self._summary(),
+            self.summary(),
             tuple(dict.fromkeys(b for entry in entries for b in blobs_of(entry.event))),
             taken,
-            releases=isinstance(entries[-1].event, _LAST_EVENTS),
+            releases=releases or isinstance(entries[-1].event, _LAST_EVENTS),
+            seen=self.seen,
         )
         self._in_flight.append((self.store.commit(append, on_done), entries, waiting))
 
@@ -192,7 +211,7 @@ class Session:
         entries.append(entry)
 
     def _is_checkpoint_due(self, event: ev.StepSucceeded) -> bool:
-        if event.checkpoint is not None:  # it has one of its own
+        if event.checkpoint is not None or event.key not in self.plan.steps:  # has one of its own, or only tidies up
             return False
         return self.plan.steps[event.key].important or checkpoint_due(
             self._tally.done, self.context.auto_checkpoint_steps
@@ -220,6 +239,7 @@ class Session:
         instructions: list[Instruction] = []
         for entry in entries:
             instructions += self._apply(entry)
+            self.watcher(entry)
             for subscriber in self.subscribers:
                 try:
                     subscriber(entry)
@@ -232,7 +252,7 @@ class Session:
         self.context.apply(entry)
         return self.machine.apply(entry.event)
 
-    def _summary(self) -> Summary:
+    def summary(self) -> Summary:
         """The summary row as it is once everything sealed so far is applied."""
         tally = self._tally
         return Summary(
@@ -241,8 +261,25 @@ class Session:
             status=tally.status,
             created_at=tally.created_at,
             updated_at=tally.updated_at,
-            steps_total=len(self.plan.steps),
+            steps_total=len(self.plan.steps) + len(self.plan.finally_),
             steps_done=tally.done,
             steps_failed=tally.failed,
             message=tally.message,
+            next_due=tally.next_due,
+            concurrency_key=self.concurrency_key,
         )
+
+
+def _checkpoints_of(plan: Plan) -> Iterator[str]:
+    """The names of the checkpoints that a person gave, at every depth."""
+    yield from (step.checkpoint for step in plan.steps.values() if step.checkpoint)
+    if any(step.is_compound for step in plan.steps.values()) or plan.finally_:
+        for _, member in members_of(plan.canonical):
+            yield from (step["checkpoint"] for _, step in steps_of(member) if "checkpoint" in step)
+
+
+def _sub_flow(plan: Plan, node: Node) -> tuple[Mapping[str, Node], Mapping[str, Node]]:
+    """The steps of the pipeline that a step runs, and its `finally` steps."""
+    assert isinstance(node, PlannedStep)
+    sub = plan.pipelines[node.definition["pipeline"]]
+    return sub.steps, sub.finally_

@@ -12,7 +12,7 @@ from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.state import ExecutionContext, PipelineExecutionState
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import STEP_MOVES, StepStatus
 from orchestrator.types import StepKey
 

@@ -1,8 +1,8 @@
 """The steps of one execution, counted by where they stand.
 
 Every change of a step's status is followed by `count`, so that the counts are those of the steps' states at any time.
-A step whose key says that it belongs to another step that is known here (an item `months[3]` of `months`, a part
-`fetch/mirror` of `fetch`) is kept, and not counted.
+A step whose key says that it is inside of another step that is known here (an item `months[3]` of `months`, a part
+`fetch/mirror` of `fetch`, a step `route.small` of the block of `route`) is kept, and not counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from orchestrator.execution.progress.steps import ENDED, StepProgress, is_item, owner_of
-from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import StepStatus
 
 
@@ -24,8 +24,10 @@ class CountedSteps:
         #: How many counted steps stand where.
         self.counts: Counter[StepStatus] = Counter()
         self._running: dict[str, StepProgress] = {}
-        #: Items and parts -> the step that they belong to.
+        #: What is inside of a step -> that step.
         self._owners: dict[str, str] = {}
+        #: The steps that are known to hold others.
+        self.holders: set[str] = set()
         #: Loops -> how many items they have, and how many of these have ended.
         self.items: dict[str, int] = {}
         self.items_ended: Counter[str] = Counter()
@@ -35,6 +37,8 @@ class CountedSteps:
         """What a journal's fold says of them."""
         steps = cls()
         for record in sorted(records, key=lambda one: len(one.key)):  # owners before what they own
+            if record.holds_others:
+                steps.holders.add(record.key)
             if record.items is not None:
                 steps.items[record.key] = len(record.items)
             steps.begin(record.key)
@@ -55,8 +59,16 @@ class CountedSteps:
         return self._steps.get(step_id)
 
     def owner(self, step_id: str) -> str | None:
-        """The known step that an item or a part belongs to; None for a step that counts by itself."""
-        return self._owners.get(step_id) if step_id in self._steps else owner_of(step_id, self._steps)
+        """The known step that one is inside of; None for a step that counts by itself."""
+        return self._owners.get(step_id) if step_id in self._steps else owner_of(step_id, self._steps, self.holders)
+
+    def owners(self, step_id: str) -> list[str]:
+        """The known steps that one is inside of, the nearest first."""
+        found = []
+        while (owner := self.owner(step_id)) is not None:
+            found.append(owner)
+            step_id = owner
+        return found
 
     def is_running(self, step_id: str) -> bool:
         """Whether a step is under way."""
@@ -82,7 +94,7 @@ class CountedSteps:
         return 100.0 * self.items_ended[step_id] / items if items else 100.0
 
     def belonging_to(self, step_ids: Iterable[str]) -> list[str]:
-        """The items and parts of these steps, and theirs."""
+        """What is inside of these steps, at any depth."""
         above, found = {*step_ids}, []
         for key in sorted(self._owners, key=len):  # owners before what they own
             if self._owners[key] in above:
@@ -114,6 +126,25 @@ class CountedSteps:
             self.counts[step.status] += 1
         elif is_item(step.step_id):
             self.items_ended[owner] += (step.status in ENDED) - (before in ENDED)
+
+    def hold(self, step_id: str, items: int | None, afresh: bool) -> None:
+        """A step holds others: so many items, where it is a loop. With `afresh` nothing is known of them yet."""
+        self.holders.add(step_id)
+        if items is not None:
+            self.items[step_id] = items
+        if afresh:
+            self._empty(step_id)
+
+    def renew(self, step: StepProgress) -> None:
+        """A step gets another go, of which nothing has begun."""
+        step.try_again()
+        self._empty(step.step_id)
+        self.items.pop(step.step_id, None)
+        del self.items_ended[step.step_id]
+
+    def _empty(self, step_id: str) -> None:
+        for inner in reversed(self.belonging_to([step_id])):
+            self._forget(inner)
 
     def cancel_running(self, at: datetime) -> None:
         """Give up what is under way."""
@@ -147,5 +178,6 @@ class CountedSteps:
         self.counts[StepStatus.PENDING] -= step_id not in self._owners
         del self._steps[step_id]
         self._owners.pop(step_id, None)
+        self.holders.discard(step_id)
         self.items.pop(step_id, None)
         del self.items_ended[step_id]

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from orchestrator.execution.progress.events import ProgressEvent, ProgressEventType
 from orchestrator.execution.progress.ledger import Ledger
 from orchestrator.execution.progress.steps import clamped, is_item
-from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import ExecutionStatus, StepStatus
 
 Events: TypeAlias = Iterator[ProgressEvent]
@@ -77,9 +77,10 @@ class Decider:
         """Start it, also again after its end; nothing where it runs."""
         if self.ledger.steps.is_running(step_id):
             return
-        loop = self._loop_of(step_id)
-        if loop is not None and not self.ledger.steps.is_running(loop):
-            yield self.event(_Type.STEP_STARTED, loop)
+        steps = self.ledger.steps
+        for holder in reversed(steps.owners(step_id)):
+            if holder in steps.holders and not steps.is_running(holder):
+                yield self.event(_Type.STEP_STARTED, holder)
         started = self.event(_Type.STEP_STARTED, step_id)
         yield ProgressEvent(_Type.STEP_STARTED, self.at, started.execution_id, step_id, name or started.step_name)
 
@@ -99,9 +100,13 @@ class Decider:
             yield from self._loop_goes_on(step_id)
         else:
             yield self.event(_Type.STEP_FAILED, step_id, message, **data)
-            loop = self._loop_of(step_id)
-            if loop is not None and not self.ledger.steps.has_ended(loop):
-                yield self.event(_Type.STEP_FAILED, loop, f"{step_id}: {message}")
+            yield from self._loop_goes_on(step_id)
+
+    def fail_around(self, step_id: str, message: str) -> Events:
+        """What a step is inside of has failed with it; in journals of old no event of its own says so."""
+        for holder in self.ledger.steps.owners(step_id):
+            if not self.ledger.steps.has_ended(holder):
+                yield self.event(_Type.STEP_FAILED, holder, f"{step_id}: {message}")
 
     def cancel_step(self, step_id: str) -> Events:
         """Give it up; nothing where it has ended."""
@@ -149,17 +154,17 @@ class Decider:
         elif "metric" in data:
             yield from self.update_step(step.key, None, None, **data)
 
-    def expand_loop(self, step_id: str, items: int) -> Events:
-        """A loop knows its items: each ended one is a part of its progress."""
+    def hold(self, step_id: str, **what: Any) -> Events:
+        """A step holds others. Of a loop's `items` each ended one is a part of its progress."""
         yield from self.start_step(step_id)
-        yield self.event(_Type.PROGRESS_UPDATE, step_id, items=items)
+        yield self.event(_Type.PROGRESS_UPDATE, step_id, **what)
 
     def try_again(self, step_id: str) -> Events:
-        """A step that failed for good gets another go, and with an item its loop."""
-        loop = self._loop_of(step_id)
-        if loop is not None and self.ledger.steps.has_ended(loop):
-            yield self.event(_Type.STEP_RETRYING, loop)
-        yield self.event(_Type.STEP_RETRYING, step_id)
+        """A step that failed for good gets another go, and so does what failed with it around it."""
+        for holder in reversed(self.ledger.steps.owners(step_id)):
+            if self.ledger.steps.has_ended(holder):
+                yield self.event(_Type.STEP_RETRYING, holder)
+        yield self.event(_Type.STEP_RETRYING, step_id, afresh=True)
 
     def _loop_of(self, step_id: str) -> str | None:
         owner = self.ledger.steps.owner(step_id) if is_item(step_id) else None

@@ -36,9 +36,10 @@ class ProgressEventType(StrEnum):
 class ProgressEvent:
     """One fact about an execution. `sequence` counts the events of its execution from 1; 0 where none was given yet.
 
-    `data` says what the type does not: `progress_percentage`, `total_steps`, `items` of a loop, `checkpoint`, the
-    `status` of a step that was given up, the `steps` that a restore sets back, the `kind` of a CUSTOM_EVENT. Treat it
-    as read-only: every handler sees the same.
+    `data` says what the type does not: `progress_percentage`, `total_steps`, what a step holds from then on (`items` of
+    a loop, the attempt of a `block`, the number of a `round`), `checkpoint`, the `status` of a step that was given up,
+    the `steps` that a restore or a rerun sets back, the `kind` of a CUSTOM_EVENT. Treat it as read-only: every handler
+    sees the same.
     """
 
     event_type: ProgressEventType

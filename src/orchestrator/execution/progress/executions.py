@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.clock import utc, utc_now
 from orchestrator.execution.progress.steps import elapsed, items_fraction, owner_of
-from orchestrator.journal.fold import ExecutionRecord, StepRecord
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import ENDED, ExecutionStatus, StepStatus
 from orchestrator.types import StepKey
 
@@ -19,8 +20,9 @@ class ExecutionProgress:
     """One execution in numbers. Times are timezone-aware UTC; one that is given without a zone is kept as it is, and
     taken for local time.
 
-    A step counts under its latest state alone, so that the counts never sum to more than `total_steps`. Items of a
-    loop and what a recovery runs for a step are parts of that step and count nowhere. What a `ProgressTracker` hands
+    A step counts under its latest state alone, so that the counts never sum to more than `total_steps`. What is
+    inside of a step (the items of a loop, the steps of a block or a sub-pipeline, what a recovery runs for it) is a
+    part of that step and counts nowhere. What a `ProgressTracker` hands
     out is a copy, as of the moment when it was asked.
     """
 
@@ -43,7 +45,8 @@ class ExecutionProgress:
     def of(cls, record: ExecutionRecord, total_steps: int = 0) -> ExecutionProgress:
         """What a journal's fold says. A running step is at 0, but for a loop, of which the ended items are known."""
         steps = dict(record.steps)
-        counted = [step for step in steps.values() if owner_of(step.key, steps) is None]
+        holders = {key for key, step in steps.items() if step.holds_others}
+        counted = [step for step in steps.values() if owner_of(step.key, steps, holders) is None]
         counts = Counter(step.status for step in counted)
         running = [step for step in counted if step.status is StepStatus.RUNNING]
         return cls(

@@ -20,6 +20,9 @@ from orchestrator.status import ExecutionStatus, StepStatus
 #: Events kept per execution, for those who come later or were late.
 MAX_EVENTS = 1_000
 
+#: The data of an update that say what a step holds: the number of items, of an attempt, of a round.
+HOLDS = frozenset({"items", "block", "round"})
+
 _Type = ProgressEventType
 
 _STATUS_AFTER = {
@@ -112,7 +115,7 @@ class Ledger:
         self.events.append(event)
         if (status := _STATUS_AFTER.get(event.event_type)) is not None:
             self._move(event.event_type, status, event.timestamp)
-        elif event.event_type is _Type.CHECKPOINT_RESTORED:
+        elif event.event_type is _Type.CHECKPOINT_RESTORED or (event.step_id is None and "steps" in event.data):
             self._set_back(event)
         elif event.event_type in _STEP_EVENTS and event.step_id is not None:
             self._apply_step(event, event.step_id)
@@ -145,6 +148,8 @@ class Ledger:
                 step.progress_percentage = event.data.get("progress_percentage", step.progress_percentage)
             case _Type.STEP_SKIPPED:
                 step.skip(event.message or "", at=at)
+            case _Type.STEP_RETRYING if event.data.get("afresh"):
+                self.steps.renew(step)
             case _Type.STEP_RETRYING:
                 step.try_again()
             case _Type.PROGRESS_UPDATE:
@@ -159,11 +164,11 @@ class Ledger:
             step.metadata["last_message"] = event.message
         if "metric" in data:
             step.metadata[data["metric"]] = data["value"]
-        if "items" in data:
-            self.steps.items[step.step_id] = data["items"]
+        if not data.keys().isdisjoint(HOLDS):
+            self.steps.hold(step.step_id, data.get("items"), afresh="block" in data)
 
     def _set_back(self, event: ProgressEvent) -> None:
-        """A restore: how the `steps` that differ stand again (None where they are gone), and the `status` then."""
+        """A restore or a rerun: how the `steps` that differ stand again (None: they are gone), the `status` then."""
         self.steps.set_back(event.data.get("steps", {}))
         head = self._head
         head.status = ExecutionStatus(event.data.get("status", head.status))

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.clock import utc, utc_now
-from orchestrator.journal.fold import StepRecord, split_item_key
+from orchestrator.journal.keys import place_of, split_item_key
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
 
@@ -29,13 +30,17 @@ def is_item(step_id: str) -> bool:
     return split_item_key(StepKey(step_id)) is not None
 
 
-def owner_of(step_id: str, known: Container[str]) -> str | None:
-    """The nearest known step that an item `months[3]` or a part `fetch/mirror` belongs to; None where none is known."""
-    found = split_item_key(StepKey(step_id))
-    owner = found[0] if found else step_id.rpartition("/")[0]
-    if not owner:
+def owner_of(step_id: str, known: Container[str], holders: Container[str]) -> str | None:
+    """The nearest known step that one is inside of: an item `months[3]`, a part `fetch/mirror`, `route.small`.
+
+    None where none is known. A dot may stand in any name: it counts behind a step that is known to hold others.
+    """
+    place = place_of(StepKey(step_id))
+    if place is None:
         return None
-    return owner if owner in known else owner_of(owner, known)
+    if place.owner in known and (place.mark != "." or place.owner in holders):
+        return place.owner
+    return owner_of(place.owner, known, holders)
 
 
 def items_fraction(step: StepRecord) -> float:

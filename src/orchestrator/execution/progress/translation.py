@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.clock import utc
 from orchestrator.execution.progress.decisions import Decider, Events
 from orchestrator.execution.progress.events import ProgressEventType
+from orchestrator.execution.progress.flow_events import held, told
 from orchestrator.execution.progress.ledger import Ledger
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, ErrorData
@@ -29,7 +30,7 @@ def translated(ledger: Ledger, entry: Entry, total_steps: int, record: Execution
     match entry.event:
         case ev.ExecutionClaimed() | ev.ExecutionPaused() | ev.ExecutionCompleted():
             yield from _life(decide, entry.event, total_steps)
-        case ev.ExecutionFailed() | ev.ExecutionCancelled():
+        case ev.ExecutionFailed() | ev.ExecutionCancelled() | ev.ExecutionForked():
             yield from _life(decide, entry.event, total_steps)
         case ev.StepStarted(key=key, name=name):
             yield from decide.start_step(key, name or None)
@@ -44,8 +45,10 @@ def translated(ledger: Ledger, entry: Entry, total_steps: int, record: Execution
         case ev.StepFailed(key=key, generation=generation, error=error):
             percentage = ledger.expected.pop((key, generation), 100.0)
             yield from decide.complete_step(key, False, _message(error), percentage)
-        case ev.LoopExpanded(key=key, items=items):
-            yield from decide.expand_loop(key, len(items))
+        case ev.StepCancelled(key=key):
+            yield from decide.cancel_step(key)
+        case ev.LoopExpanded() | ev.BlockEntered() | ev.IterationStarted():
+            yield from held(decide, entry.event)
         case ev.ExecutionRetried(keys=keys):
             for key in keys:
                 yield from decide.try_again(key)
@@ -54,8 +57,16 @@ def translated(ledger: Ledger, entry: Entry, total_steps: int, record: Execution
         case ev.ExecutionRestored(checkpoint=checkpoint) as restored:
             back = _set_back(ledger, restored, record)
             yield decide.event(_Type.CHECKPOINT_RESTORED, checkpoint_id=checkpoint, **back)
+        case ev.ExecutionRerun(by=by) as rerun:
+            status = ExecutionStatus.PAUSED if ledger.ended else ledger.status
+            back = {"status": status, **_set_back(ledger, rerun, record)}
+            yield decide.event(_Type.PROGRESS_UPDATE, message="steps are run afresh", by=by, **back)
         case ev.StepRecovering() | ev.InterventionRequested() | ev.InterventionAnswered():
             yield from _recovery(decide, entry.event)
+        case ev.StepWaiting() | ev.SignalTaken() | ev.WaitOver() | ev.DeadlinePassed() | ev.StepInDoubt():
+            yield from told(decide, entry.event)
+        case ev.CancelRequested() | ev.SignalReceived() | ev.PipelineChanged():
+            yield from told(decide, entry.event)
     yield from decide.announce(max(total_steps, ledger.total_steps))
 
 
@@ -69,7 +80,11 @@ def _life(decide: Decider, event: ev.Event, total_steps: int) -> Events:
             yield decide.event(_Type.EXECUTION_PAUSED, message=reason)
         case ev.ExecutionCompleted():
             yield decide.event(_Type.EXECUTION_COMPLETED)
+        case ev.ExecutionForked(source=source):
+            yield decide.event(_Type.EXECUTION_PAUSED, message=f"forked from {source}")
         case ev.ExecutionFailed(step_key=step, error=error):
+            if step is not None:
+                yield from decide.fail_around(step, _message(error))
             yield decide.event(_Type.EXECUTION_FAILED, step, _message(error))
         case ev.ExecutionCancelled(reason=reason):
             yield decide.event(_Type.EXECUTION_CANCELLED, message=reason)
@@ -87,8 +102,10 @@ def _recovery(decide: Decider, event: ev.StepRecovering | ev.InterventionRequest
             yield decide.event(custom, key, kind="intervention_answered", decision=decision, by=by)
 
 
-def _set_back(ledger: Ledger, event: ev.ExecutionRestored, record: ExecutionRecord | None) -> dict[str, Any]:
-    """How the execution and the steps that a restore touches stand now: as the record says, else pending."""
+def _set_back(
+    ledger: Ledger, event: ev.ExecutionRestored | ev.ExecutionRerun, record: ExecutionRecord | None
+) -> dict[str, Any]:
+    """How the execution and the steps that are set back stand now: as the record says, else pending."""
     renewed = [key for key in event.keys if record is not None or key not in event.expanded]
     gone = ledger.steps.belonging_to(renewed)  # as far as is known here
     steps: dict[str, StepStatus | None] = dict.fromkeys(gone)

@@ -22,7 +22,7 @@ from orchestrator.execution.progress.decisions import Decider, Events
 from orchestrator.execution.progress.protocols import WatchedContext
 from orchestrator.execution.progress.steps import ENDED as STEP_ENDED
 from orchestrator.execution.progress.turns import Standing, Turns
-from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import ENDED, ExecutionStatus, StepStatus
 from orchestrator.types import StepKey
 

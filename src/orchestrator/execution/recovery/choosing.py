@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from orchestrator.execution.recovery.plan import RecoveryPlan, RecoveryStrategy, fail_fast
 from orchestrator.failure import ErrorCategory, ErrorInfo, ErrorSeverity, RetryConfig
-from orchestrator.journal.fold import split_item_key
+from orchestrator.journal.keys import without_numbers
 from orchestrator.types import StepKey
 
 #: Gives a plan for an error, or None where it knows none.
@@ -55,7 +55,10 @@ class PlanSources:
                 self._by_step[step_id] = plan
 
     def find(self, error: ErrorInfo) -> RecoveryPlan | None:
-        """Of the category's handlers, of the global ones, or the step's own; an item of a loop has its loop's."""
+        """Of the category's handlers, of the global ones, or the step's own.
+
+        An item of a loop has its loop's, and a step inside of one that of its name: `months.parse`.
+        """
         with self._lock:
             handlers = self._by_category.get(error.category, ()) + self._global
         for handler in handlers:
@@ -64,9 +67,8 @@ class PlanSources:
         return self._own(error.step_id) if error.step_id is not None else None
 
     def _own(self, step_id: str) -> RecoveryPlan | None:
-        item = split_item_key(StepKey(step_id))
         with self._lock:
-            return self._by_step.get(step_id) or (self._by_step.get(item[0]) if item else None)
+            return self._by_step.get(step_id) or self._by_step.get(without_numbers(StepKey(step_id)))
 
     def _ask(self, handler: PlanHandler, error: ErrorInfo) -> RecoveryPlan | None:
         try:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from orchestrator.clock import utc
 from orchestrator.execution.state.applied import Applied
 from orchestrator.execution.state.checkpoints import Checkpoint, checkpoint_number
-from orchestrator.execution.state.restoring import restore
+from orchestrator.execution.state.restoring import renew_steps, restore
 from orchestrator.execution.state.steps import OF_A_STEP
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry, Event
-from orchestrator.journal.fold import ExecutionRecord, split_item_key
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.keys import owners_of
 from orchestrator.status import ENDED, ExecutionStatus
 from orchestrator.types import StepKey
 
@@ -46,9 +47,15 @@ def _take_in(state: Applied, entry: Entry) -> Sequence[StepKey]:
             _add_checkpoint(state, entry, name, description, key)
         case ev.ExecutionRestored():
             restore(state, entry, event)
+        case ev.BlockEntered(key=key):
+            state.steps.changing([key, *state.record.inside(key)], lambda: state.record.apply(entry))
         case ev.ExecutionRetried(keys=keys):
-            loops = [found[0] for key in keys if (found := split_item_key(key))]
-            state.steps.changing([*keys, *loops], lambda: state.record.apply(entry))
+            inside = [inner for key in keys for inner in state.record.inside(key)]
+            around = [owner for key in keys for owner in owners_of(key)]
+            touched = dict.fromkeys([*keys, *inside, *around])
+            state.steps.changing(touched, lambda: state.record.apply(entry))
+        case ev.ExecutionRerun():
+            renew_steps(state, entry, event)
         case ev.ExecutionCancelled():
             return _cancel(state, entry)
         case ev.VariablesChanged():

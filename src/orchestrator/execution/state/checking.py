@@ -46,6 +46,10 @@ class Part:
         self._left.discard(key)
         return self.tree[key]
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a key; for those that may be left out."""
+        return key in self.tree
+
     def done(self) -> None:
         """Refuse what nobody asked for."""
         if self._left:

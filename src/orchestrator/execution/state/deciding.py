@@ -15,7 +15,8 @@ from orchestrator.failure import ErrorInfo, scrub
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded, pack
 from orchestrator.journal.events import ErrorData, Event
-from orchestrator.journal.fold import ExecutionRecord, StepRecord
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import EXECUTION_MOVES, STEP_MOVES, ExecutionStatus, StepStatus, check_move
 from orchestrator.types import StepKey
 

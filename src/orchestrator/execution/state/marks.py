@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 from orchestrator.execution.state.checkpoints import INITIAL, Checkpoint
 from orchestrator.execution.state.metrics import ExecutionMetrics
 from orchestrator.execution.variables import Mark as VariableMark
-from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import ExecutionStatus
 from orchestrator.types import StepKey
 
@@ -182,6 +182,7 @@ def copy_step(step: StepRecord | None) -> StepRecord | None:
     if step is None:
         return None
     fresh = copy.copy(step)
+    fresh.inner = None  # what is inside of it has notes of its own, and `regroup` finds it
     if fresh.failures is not None:
         fresh.failures = [*fresh.failures]
     return fresh

@@ -6,7 +6,7 @@ generation; in an engine, which cannot take up a step half-way, the fold brings 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 
 from orchestrator.execution.state.applied import Applied
@@ -15,12 +15,13 @@ from orchestrator.execution.state.steps import forget_owner
 from orchestrator.execution.variables import Change, CloseContext, Delete, VariableScope, Write, encode_cell
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import StepRecord, split_item_key
+from orchestrator.journal.keys import owners_of, split_item_key
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import ENDED, StepStatus, restored_status
 from orchestrator.types import StepKey
 
 #: What of a step a restore does not bring back, or what follows from its items.
-_NOT_COMPARED = frozenset({"key", "generation", "spent", "items_done", "items_failed"})
+_NOT_COMPARED = frozenset({"key", "generation", "spent", "items_done", "items_failed", "inner"})
 _COMPARED = tuple(field.name for field in fields(StepRecord) if field.name not in _NOT_COMPARED)
 
 
@@ -64,27 +65,30 @@ def _keys(state: Applied, mark: Mark) -> tuple[tuple[StepKey, ...], tuple[StepKe
     steps = state.record.steps
     then = state.marks.steps_at(mark)
     differing = {key for key, was in then.items() if not alike(was, steps.get(key))}
-    expanded = {key for key in differing if _keeps_items(then[key], steps.get(key))}
+    if not state.alone:
+        differing |= {owner for key in differing for owner in owners_of(key) if _had_ended(owner, then)}
+    expanded = {key for key in differing if _keeps_inside(then[key], steps.get(key))}
     gone = differing - expanded
-    keys = tuple(key for key in then if key in differing and not any(owner in gone for owner in _owners(key)))
+    keys = tuple(key for key in then if key in differing and not any(owner in gone for owner in owners_of(key)))
     return keys, tuple(key for key in keys if key in expanded)
 
 
-def _keeps_items(was: StepRecord | None, now: StepRecord | None) -> bool:
+def _had_ended(owner: StepKey, then: Mapping[StepKey, StepRecord | None]) -> bool:
+    """Whether a step had ended then that has changed since: what it came to may be made of what differs inside of it."""
+    was = then.get(owner)
+    return was is not None and was.status not in (StepStatus.PENDING, StepStatus.RUNNING)
+
+
+def _keeps_inside(was: StepRecord | None, now: StepRecord | None) -> bool:
+    """Whether a step held others then that it still holds. A `while` that had begun begins anew as a whole."""
     return (
         was is not None
         and now is not None
-        and was.items is not None
         and was.status is StepStatus.RUNNING
-        and (was.generation, was.items) == (now.generation, now.items)
+        and was.holds_others
+        and was.rounds is None
+        and (was.generation, was.items, was.block) == (now.generation, now.items, now.block)
     )
-
-
-def _owners(key: StepKey) -> list[StepKey]:
-    """The steps that this one goes with: of `months[3]/mirror` these are `months[3]` and `months`."""
-    owner = StepKey(key.partition("/")[0])
-    found = split_item_key(owner)
-    return [*([owner] if owner != key else []), *([found[0]] if found else [])]
 
 
 def alike(was: StepRecord | None, now: StepRecord | None) -> bool:
@@ -142,12 +146,12 @@ def _run_again(state: Applied, mark: Mark, at: float) -> None:
         tally.running[key] = known if known and state.values.inside.has_context(known) else mark.running.get(key)
 
 
-def renew_steps(state: Applied, entry: Entry, event: ev.ExecutionRestored) -> None:
+def renew_steps(state: Applied, entry: Entry, event: ev.ExecutionRestored | ev.ExecutionRerun) -> None:
     """As the fold does: the steps of the event begin a new generation, and what belongs to them is gone."""
     steps = state.record.steps
     loops = [found[0] for key in event.keys if (found := split_item_key(key))]
     renewed = set(event.keys)
-    belonging = [key for key in steps if any(owner in renewed for owner in _owners(key))]
+    belonging = [key for key in steps if any(owner in renewed for owner in owners_of(key))]
     touched = dict.fromkeys([*event.keys, *loops, *belonging])
     state.steps.changing(touched, lambda: state.record.apply(entry))
 
@@ -159,6 +163,7 @@ def _bring_back_steps(state: Applied, mark: Mark, entry: Entry, event: ev.Execut
     def change() -> None:
         for key, was in then.items():
             steps[key] = _as_it_stood(key, was, steps.get(key))
+        state.record.regroup()
         # The fold keeps the budgets and counts anew; with no keys it renews nothing.
         state.record.apply(replace(entry, event=replace(event, keys=(), expanded=(), writes=(), deleted=())))
         for found in map(split_item_key, steps):

@@ -7,14 +7,17 @@ from datetime import datetime
 from typing import Any, TypedDict
 
 from orchestrator.clock import utc
+from orchestrator.execution.state.outputs import output_as
+from orchestrator.execution.variables import LiveCell
 from orchestrator.journal.codec import Encoded
 from orchestrator.journal.events import ErrorData
-from orchestrator.journal.fold import ExecutionRecord, StepRecord, is_step, item_key
+from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.status import StepStatus
+from orchestrator.types import StepKey
 
 
 class ExecutionState(TypedDict):
-    """Where one execution stands. Times are timezone-aware UTC; a loop stands for its items."""
+    """Where one execution stands. Times are timezone-aware UTC; a step stands for what is inside of it."""
 
     pipeline_id: str
     execution_id: str
@@ -37,9 +40,9 @@ class ExecutionState(TypedDict):
 
 def execution_state(record: ExecutionRecord, decode: Callable[[Encoded], Any]) -> ExecutionState:
     """The state of an execution; `decode` gives the value of a recorded form."""
-    steps = {str(key): s for key, s in record.steps.items() if is_step(key)}
+    steps = {str(key): s for key, s in record.steps.items() if record.is_top(key)}
     running = [(s.started_at or 0.0, key) for key, s in steps.items() if s.status is StepStatus.RUNNING]
-    outputs = {key: _output(record, s, decode) for key, s in steps.items() if s.status is StepStatus.COMPLETED}
+    outputs = {key: _output(record, s.key, decode) for key, s in steps.items() if s.status is StepStatus.COMPLETED}
     skipped = {key: s.output and decode(s.output) for key, s in steps.items() if s.status is StepStatus.SKIPPED}
     values = {name: value for name, (value, _) in record.variables.items()}
     return ExecutionState(
@@ -66,11 +69,9 @@ def execution_state(record: ExecutionRecord, decode: Callable[[Encoded], Any]) -
     )
 
 
-def _output(record: ExecutionRecord, step: StepRecord, decode: Callable[[Encoded], Any]) -> Any:
-    if step.items is None:
-        return None if step.output is None else decode(step.output)
-    outputs = [record.step(item_key(step.key, i)).output for i in range(len(step.items))]
-    return [None if output is None else decode(output) for output in outputs]
+def _output(record: ExecutionRecord, key: StepKey, decode: Callable[[Encoded], Any]) -> Any:
+    found = output_as(record, key, lambda value: LiveCell(decode(value)))
+    return None if found is None else found.read()
 
 
 def _decoded(values: Mapping[str, Encoded], decode: Callable[[Encoded], Any]) -> dict[str, Any]:

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-from orchestrator.errors import EncodeError, InputError
 from orchestrator.execution.state.checking import Part
-from orchestrator.journal.codec import Encoded, pack
-from orchestrator.journal.fold import FailedAttempt, Intervention, StepRecord
+from orchestrator.execution.state.flow_data import Decode, encode, encoded, export_flow, native, read_flow
+from orchestrator.journal.codec import Encoded
+from orchestrator.journal.step_record import FailedAttempt, Intervention, StepRecord
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
-
-#: Gives the value of a recorded form.
-Decode: TypeAlias = Callable[[Encoded], Any]
-
-
-def native(value: Encoded | None, decode: Decode) -> Any:
-    """`{"value": …}`, or None where there is no value; None is a value like any other."""
-    return None if value is None else {"value": decode(value)}
-
-
-def encoded(part: Part, key: str) -> Encoded | None:
-    """The recorded form of what `native` gave."""
-    if part.value(key) is None:
-        return None
-    inner = part.part(key)
-    value = inner.value("value")
-    inner.done()
-    return _encode(value, inner.where)
-
-
-def _encode(value: Any, where: str) -> Encoded:
-    try:
-        return Encoded(pack(value))
-    except EncodeError as exc:
-        raise InputError(f"{where}: {exc}") from exc
 
 
 def export_step(step: StepRecord | None, decode: Decode) -> dict[str, Any] | None:
@@ -60,6 +34,7 @@ def export_step(step: StepRecord | None, decode: Decode) -> dict[str, Any] | Non
         "intervention": _export_intervention(step.intervention, decode),
         "spent": step.spent,
         "failures": None if step.failures is None else [_export_failure(failure) for failure in step.failures],
+        **export_flow(step, decode),
     }
 
 
@@ -78,7 +53,8 @@ def _export_intervention(asked: Intervention | None, decode: Decode) -> dict[str
 
 def _export_failure(failure: FailedAttempt) -> dict[str, Any]:
     error = copy.deepcopy(dict(failure.error))
-    return {"attempt": failure.attempt, "at": failure.at, "error": error, "due_at": failure.due_at}
+    found = {"attempt": failure.attempt, "at": failure.at, "error": error, "due_at": failure.due_at}
+    return found if failure.deadline is None else {**found, "deadline": failure.deadline}
 
 
 def read_step(key: str, part: Part) -> StepRecord:
@@ -102,6 +78,7 @@ def read_step(key: str, part: Part) -> StepRecord:
         part.whole("spent"),
         None if part.value("failures") is None else [_failure(item) for item in part.parts("failures")],
     )
+    read_flow(step, part)
     part.done()
     return step
 
@@ -109,7 +86,7 @@ def read_step(key: str, part: Part) -> StepRecord:
 def _items(part: Part) -> tuple[Encoded, ...] | None:
     if part.value("items") is None:
         return None
-    return tuple(_encode(item, f"{part.where}.items[{i}]") for i, item in enumerate(part.items("items")))
+    return tuple(encode(item, f"{part.where}.items[{i}]") for i, item in enumerate(part.items("items")))
 
 
 def _intervention(part: Part) -> Intervention:
@@ -127,7 +104,11 @@ def _intervention(part: Part) -> Intervention:
 
 def _failure(part: Part) -> FailedAttempt:
     failure = FailedAttempt(
-        part.whole("attempt"), part.number("at"), part.names("error"), part.number_or_none("due_at")
+        part.whole("attempt"),
+        part.number("at"),
+        part.names("error"),
+        part.number_or_none("due_at"),
+        part.number("deadline") if part.has("deadline") else None,
     )
     part.done()
     return failure

@@ -13,7 +13,9 @@ from orchestrator.execution.state.values import Values
 from orchestrator.execution.variables import CloseContext
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import ExecutionRecord, StepRecord, is_part, split_item_key
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.keys import split_item_key
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
 
@@ -27,6 +29,13 @@ OF_A_STEP = frozenset(
         ev.InterventionRequested,
         ev.InterventionAnswered,
         ev.LoopExpanded,
+        ev.IterationStarted,
+        ev.StepWaiting,
+        ev.SignalTaken,
+        ev.WaitOver,
+        ev.DeadlinePassed,
+        ev.StepInDoubt,
+        ev.StepCancelled,
         ev.StepSucceeded,
         ev.StepSkipped,
         ev.StepFailed,
@@ -67,7 +76,7 @@ class Steps:
         if loop is not None and not forget_owner(loop):
             self._moved(loop.key, loop_before, loop.status)
         if kind is ev.StepSucceeded or kind is ev.StepSkipped:
-            self.values.take_outcome(record, event, entry.at, has_variable=found is None and not is_part(key))
+            self.values.take_outcome(record, event, entry.at, has_variable=record.is_top(key))
 
     def _loop(self, key: StepKey) -> StepRecord:
         """The loop of an item that is about to change."""
@@ -113,7 +122,7 @@ class Steps:
 
 def forget_owner(loop: StepRecord) -> bool:
     """Undo what the fold makes of a `c` that is no step, where a program has called one `c[0]`; whether it is so."""
-    if loop.items is not None or loop.attempt:
+    if loop.holds_others or loop.attempt:
         return False
     loop.status, loop.items_done, loop.items_failed = _PENDING, 0, 0
     return True

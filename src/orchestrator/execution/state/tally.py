@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.execution.state.metrics import ExecutionMetrics
-from orchestrator.journal.fold import is_step
+from orchestrator.journal.keys import is_step
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
 

@@ -25,13 +25,15 @@ from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.execution.state.applied import Applied
 from orchestrator.execution.state.checking import Part
 from orchestrator.execution.state.checkpoints import Checkpoint
+from orchestrator.execution.state.flow_data import encoded, native
 from orchestrator.execution.state.marks import Mark
 from orchestrator.execution.state.metrics import ExecutionMetrics
-from orchestrator.execution.state.step_data import encoded, export_step, native, read_step
+from orchestrator.execution.state.step_data import export_step, read_step
 from orchestrator.execution.state.steps import forget_owner
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import ExecutionRecord, split_item_key
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.keys import split_item_key
 from orchestrator.status import ExecutionStatus, StepStatus
 from orchestrator.types import StepKey
 
@@ -153,6 +155,7 @@ def read_into(state: Applied, part: Part, make_nested: Callable[[Part], Applied]
     steps = part.part("steps")
     for key in part.names("steps"):
         state.record.steps[StepKey(key)] = read_step(key, steps.part(key))
+    state.record.regroup()
     loops = [state.record.step(found[0]) for found in map(split_item_key, [*state.record.steps]) if found]
     state.record.apply(_nothing_restored(state.record))  # which counts afresh
     for loop in loops:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from orchestrator.errors import BlobMissingError
+from orchestrator.execution.state.outputs import output_of
 from orchestrator.execution.variables import (
     Delete,
     GetBlob,
     Inside,
-    ListCell,
     Mark,
     RecordedCell,
     VariableManager,
@@ -19,8 +19,7 @@ from orchestrator.execution.variables import (
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded, decode
 from orchestrator.journal.events import Event
-from orchestrator.journal.fold import ExecutionRecord, Writes, item_key
-from orchestrator.types import StepKey
+from orchestrator.journal.fold import ExecutionRecord, Writes
 
 _NULL = Encoded(b"\xc0")
 
@@ -50,8 +49,8 @@ class Values:
             case ev.StepSucceeded(key=key, output=output, writes=writes):
                 if has_variable and output is not None:
                     self.inside.put(key, self.cell(output), at, key, VariableType.OUTPUT)
-                elif has_variable and record.step(key).items is not None:
-                    self.inside.put(key, self._joined(record, key), at, key, VariableType.OUTPUT)
+                elif has_variable and (made := output_of(record, key, self._get_blob)) is not None:
+                    self.inside.put(key, made, at, key, VariableType.OUTPUT)
                 if writes:
                     self.write(writes, at, key)
             case ev.StepSkipped(key=key, output=output) if has_variable:
@@ -79,10 +78,6 @@ class Values:
     def decode(self, value: Encoded) -> Any:
         """A recorded value, decoded."""
         return decode(value, self._get_blob)
-
-    def _joined(self, record: ExecutionRecord, key: StepKey) -> ListCell:
-        items = record.step(key).items or ()
-        return ListCell([record.step(item_key(key, i)).output for i in range(len(items))], self._get_blob)
 
 
 def _no_blob(blob: bytes) -> bytes:

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.errors import InputError, RollbackError
+from orchestrator.errors import InnerStepError, InputError, RollbackError
 from orchestrator.execution.driver import Deed, Keep, Record, Rollback
 from orchestrator.execution.recovery import MAX_ROLLBACKS, GaveUp, RecoveryPlan, RecoveryStrategy
+from orchestrator.execution.step.leaving import leftovers
 from orchestrator.execution.step.task import StepTask, work
 from orchestrator.failure import ErrorInfo
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded
-from orchestrator.journal.fold import Intervention
+from orchestrator.journal.step_record import Intervention
 from orchestrator.status import StepStatus
 
 
 def recover(task: StepTask, gave_up: GaveUp) -> Deed[None]:
     """Perform the plan that was decided on when the last attempt failed."""
     plan, error = gave_up.plan, gave_up.error
+    if plan.strategy is not RecoveryStrategy.FAIL_FAST and (left := leftovers(task, task.over)):
+        yield Record(left)  # else they are kept for a retry by hand
     begun = ev.StepRecovering(task.key, task.generation, gave_up.attempt, error.to_dict(), plan.to_dict())
     match plan.strategy:
         case RecoveryStrategy.SKIP:
@@ -41,7 +44,9 @@ def recover(task: StepTask, gave_up: GaveUp) -> Deed[None]:
 
 def failed(task: StepTask, attempt: int, error: ErrorInfo) -> Record:
     """The end of a step that failed for good."""
-    return Record((ev.StepFailed(task.key, task.generation, attempt, error.to_dict()),))
+    exc = error.exception
+    cause = exc.step_key if isinstance(exc, InnerStepError) else None
+    return Record((ev.StepFailed(task.key, task.generation, attempt, error.to_dict(), cause),))
 
 
 def _roll_back(task: StepTask, plan: RecoveryPlan, begun: ev.StepRecovering, gave_up: GaveUp) -> Deed[None]:
@@ -72,7 +77,9 @@ def answered(task: StepTask, asked: Intervention) -> Deed[None]:
         reason = f"skipped by {asked.by}" if asked.by else "skipped by hand"
         yield Record((ev.StepSkipped(task.key, task.generation, reason, asked.value),))
     else:
-        yield Record((ev.StepFailed(task.key, task.generation, known.failed_attempts, known.error or {}),))
+        cause = task.failure(task.over.failed)[0] if task.over is not None and task.over.failed is not None else None
+        error = known.error or {}
+        yield Record((ev.StepFailed(task.key, task.generation, known.failed_attempts, error, cause),))
 
 
 def take_alternative(task: StepTask, plan: RecoveryPlan) -> Deed[None]:
@@ -92,9 +99,10 @@ def take_alternative(task: StepTask, plan: RecoveryPlan) -> Deed[None]:
         try:
             number, output, writes = yield from work(part)
         except GaveUp as exc:
-            yield Record((*failed(part, exc.attempt, exc.error).events, *failed(task, attempt, exc.error).events))
+            of_part = ev.StepFailed(part.key, part.generation, exc.attempt, exc.error.to_dict(), part.key)
+            yield Record((of_part, *failed(task, attempt, exc.error).events))
             return
         yield Record((ev.StepSucceeded(part.key, part.generation, number, output, writes),))
-    checkpoint = None if task.step.loop else task.step.checkpoint
+    checkpoint = task.checkpoint
     output = output if output is not None else (yield Keep(None))
     yield Record((ev.StepSucceeded(task.key, task.generation, attempt, output, (), checkpoint),))

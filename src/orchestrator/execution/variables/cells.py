@@ -8,7 +8,7 @@ and connections into broken ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,23 +96,34 @@ class RecordedCell:
 
 @dataclass(frozen=True, slots=True)
 class ListCell:
-    """The outputs of a loop's items, in order; None for an item that was skipped. Takes no bytes of its own."""
+    """The outputs of a loop's items, in order. Takes no bytes of its own."""
 
-    items: Sequence[Encoded | None]
-    get_blob: GetBlob
+    items: Sequence[Cell]
 
     def read(self) -> list[Any]:
         """Decoded anew."""
-        return self.measure()[0]
+        return [item.read() for item in self.items]
 
     def measure(self) -> tuple[list[Any], int]:
         """Decoded anew, and the sum of the items' sizes."""
-        values, size = [], 0
-        for item in self.items:
-            value, part = (None, 1) if item is None else RecordedCell(item, self.get_blob).measure()
-            values.append(value)
-            size += part
-        return values, size
+        measured = [item.measure() for item in self.items]
+        return [value for value, _ in measured], sum(size for _, size in measured)
+
+
+@dataclass(frozen=True, slots=True)
+class MappingCell:
+    """The outputs of the steps of a block, by their names. Takes no bytes of its own."""
+
+    items: Mapping[str, Cell]
+
+    def read(self) -> dict[str, Any]:
+        """Decoded anew."""
+        return {name: item.read() for name, item in self.items.items()}
+
+    def measure(self) -> tuple[dict[str, Any], int]:
+        """Decoded anew, and the sum of the items' sizes."""
+        measured = {name: item.measure() for name, item in self.items.items()}
+        return {name: value for name, (value, _) in measured.items()}, sum(size for _, size in measured.values())
 
 
 def own(value: Any) -> Any:

@@ -235,7 +235,12 @@ def test_a_loop_fails_with_an_item_and_comes_back_with_it(
     loop, item = StepKey("m"), StepKey("m[1]")
     journal.tell(CLAIMED, ev.LoopExpanded(loop, 1, (NULL, NULL)), succeeded("m[0]"), started("m[1]"))
     journal.tell(ev.StepFailed(item, 1, 1, ERROR), ev.ExecutionFailed(item, ERROR))
-    assert told()[-3:] == [(T.STEP_FAILED, "m[1]"), (T.STEP_FAILED, "m"), (T.EXECUTION_FAILED, "m[1]")]
+    assert told()[-4:] == [
+        (T.STEP_FAILED, "m[1]"),
+        (T.PROGRESS_UPDATE, "m"),
+        (T.STEP_FAILED, "m"),
+        (T.EXECUTION_FAILED, "m[1]"),
+    ]
     assert tracker.get_step_progress("e", "m").error_message == "m[1]: broken"
     assert tracker.get_execution_progress("e").failed_steps == 1
     journal.tell(ev.ExecutionRetried((item,)), ev.ExecutionClaimed("me", 2), started("m[1]", generation=2))

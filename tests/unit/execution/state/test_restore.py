@@ -15,7 +15,7 @@ from orchestrator.execution.variables import VariableType
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded, pack
 from orchestrator.journal.events import Entry, Event
-from orchestrator.journal.fold import item_key
+from orchestrator.journal.keys import item_key
 from orchestrator.status import StepStatus
 from orchestrator.testing.clock import FakeClock
 from orchestrator.types import StepKey
