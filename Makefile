@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS     ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format mutants fuzz bench bench-quick growth peers audit docs lock clean
+.PHONY: help demo test lint format mutants fuzz bench bench-quick growth waiting peers audit docs lock clean
 
 help:           ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ bench-quick: .venv/.dev peers ## the same in a minute: once, smaller, printed on
 
 growth: .venv/.dev ## what grows with steps, executions, rows and values (some minutes; ARGS=--quick: one) into benchmarks/GROWTH.md
 	@$(BIN)/python -m benchmarks.growth $(ARGS)
+
+waiting: .venv/.dev ## ten thousand executions that wait: what they cost, how late they are woken (ARGS=--quick: a minute) into benchmarks/WAITING.md
+	@$(BIN)/python -m benchmarks.waiting $(ARGS)
 
 # A peer that cannot be installed here is a dash in the tables, not the end of the measurement.
 peers: | $(UV)
