@@ -33,7 +33,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 def test_version_and_a_mistyped_command(tmp_path: Path) -> None:
     assert orchestrator(tmp_path, "--version").stdout == f"orchestrator {__version__}\n"
-    assert "Did you mean 'resume'?" in orchestrator(tmp_path, "resum", "x", exits=2).stderr
+    assert "Did you mean 'history'?" in orchestrator(tmp_path, "histroy", "x", exits=2).stderr
 
 
 # ---------------------------------------------------------------- a run that goes well
@@ -235,7 +235,11 @@ def test_every_fault_of_a_file_is_told_with_its_place(tmp_path: Path) -> None:
 
 def test_ids_that_are_not_there_or_taken(shop: Path) -> None:
     orchestrator(shop, "run", "pipeline.yaml", "--id", "first", "-q")
-    assert "'first' already" in orchestrator(shop, "run", "pipeline.yaml", "--id", "first", exits=2).stderr
+    again = orchestrator(shop, "run", "pipeline.yaml", "--id", "first").stdout
+    assert "✓ completed already" in again and "started" not in again  # asked for in the same words
+    write_pipeline(shop, "{id: load, call: 'handlers:give'}")
+    other = orchestrator(shop, "run", "pipeline.yaml", "--id", "first", exits=2).stderr
+    assert "'first' already, with another pipeline" in other
     assert "'' cannot be the id" in orchestrator(shop, "run", "pipeline.yaml", "--id", "", exits=2).stderr
     for verb in ("show", "history", "logs", "resume", "retry"):
         assert "did you mean first?" in orchestrator(shop, verb, "frist", exits=2).stderr

@@ -164,7 +164,7 @@ def test_answers_that_answer_nothing(tmp_path: Path, there: Path) -> None:
     assert "did you mean x?" in refused("x1", "connect", "retry") or "no execution 'x1'" in refused(
         "x1", "connect", "retry"
     )
-    assert "'maybe' is not one of" in refused("x", "connect", "maybe")
+    assert "'maybe' is no answer; say retry, skip or abort" in refused("x", "connect", "maybe")
     assert "goes with `skip` only" in refused("x", "connect", "retry", "--value", "1")
     assert "a text is written '\"text\"'" in refused("x", "connect", "skip", "--value", "text")
     assert "no execution 'x' in none.db" in refused("x", "connect", "retry", "--store", "none.db")

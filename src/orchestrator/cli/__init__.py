@@ -22,7 +22,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     from orchestrator.cli.group import root
     from orchestrator.cli.hints import program
-    from orchestrator.cli.streams import complete, forgiving, hush, is_full, pipe_is_broken
+    from orchestrator.cli.streams import complete, forgiving, hush, is_full, lacks_files, pipe_is_broken
 
     complete()
     forgiving()
@@ -42,6 +42,9 @@ def main(args: Sequence[str] | None = None) -> int:
         if is_full(exc):
             hush(sys.stdout)
             return _cannot_write(exc)
+        if lacks_files(exc):
+            _print("error: no more files can be opened; raise the limit (`ulimit -n`), then try again")
+            return _LACKS_FILES
         return _explain(exc)
     return int(code or 0)
 
@@ -60,6 +63,7 @@ def _show(exc: click.ClickException) -> None:
 
 _INTERRUPTED = 130
 _OUTPUT_LOST = 1
+_LACKS_FILES = 1
 
 
 def _cannot_write(exc: BaseException) -> int:

@@ -1,27 +1,27 @@
-"""`orchestrator answer`: what a person says about a step that waits for one."""
+"""`orchestrator answer`: what a person says to a step that waits for one."""
 
 from __future__ import annotations
 
-import getpass
-import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import hints, opened, running_options
-from orchestrator.cli.running import CTRL_C, go_on
+from orchestrator.cli.going_on import go_on
+from orchestrator.cli.options import CTRL_C, by_option, hints, login, opened, running_options, wait_option
 
 if TYPE_CHECKING:
     from orchestrator.app import Orchestrator
+    from orchestrator.execution.engine import Question
 
 _DECISIONS = """\b
-Answers
+Answers to a step that failed
   retry  runs the step once more
   skip   leaves it out; --value is what its output is then (null without it)
   abort  gives it up: the execution fails, and `retry` is possible later
+Answers to an `approve` step are its choices: approve, reject, or its own.
 """
 
 
@@ -32,53 +32,64 @@ _TAKEN_SECONDS = 3.0
 @click.command(epilog=f"{_DECISIONS}\n{CTRL_C}")
 @click.argument("execution_id", metavar="ID")
 @click.argument("step", metavar="STEP")
-@click.argument("decision", metavar="ANSWER", type=click.Choice(["retry", "skip", "abort"]))
-@click.option("--value", "text", metavar="JSON", help="With skip: the output of the step.")
-@click.option("--by", metavar="NAME", help="Who says so.  [default: your login name]")
+@click.argument("decision", metavar="ANSWER")
+@click.option(
+    "--field", "fields", metavar="NAME=VALUE", multiple=True, help="A field of the form of an approval; repeatable."
+)
+@click.option("--value", "text", metavar="JSON", help="With skip: the output of the step. Of an approval: the form.")
+@by_option
 @click.option("--later", is_flag=True, help="Keep the answer, and do not go on with the execution now.")
+@wait_option
 @running_options("disk", "process")
 def answer(
-    execution_id: str, step: str, decision: str, text: str | None, by: str | None, later: bool, **options: Any
+    execution_id: str,
+    step: str,
+    decision: str,
+    fields: Sequence[str],
+    text: str | None,
+    by: str | None,
+    later: bool,
+    wait: bool,
+    **options: Any,
 ) -> int:
     """Answer a step that waits for a person, and go on.
 
-    `show ID` tells which steps wait, and for what. The answer is kept in the store first. Where another process runs
+    `approvals` tells which steps wait, and for what. The answer is kept in the store first. Where another process runs
     the execution, that one takes it within about a second.
     """
-    value = _value(text, decision)
+    from orchestrator.cli.typed import json_value
+
+    given = None if text is None else (json_value(text, "--value"),)
     with opened(options["store"]) as orchestrator:
-        orchestrator.answer(execution_id, step, decision, value, _login() if by is None else by)
+        question = next((q for q in orchestrator.approvals(execution_id) if q.key == step), None)
+        value = _value(question, decision, fields, given)
+        orchestrator.answer(execution_id, step, decision, value, login() if by is None else by)
         owner = _who_goes_on(orchestrator, execution_id)
     if not (later or owner):
         from orchestrator.errors import OwnedElsewhereError
 
         try:
-            return go_on(execution_id, options, lambda o: o.aresume(execution_id))
+            return go_on(execution_id, options, lambda o: o.aresume(execution_id, wait=wait))
         except OwnedElsewhereError as exc:  # somebody else was faster; the answer is there for them
             owner = exc.owner
     _tell(execution_id, step, decision, owner, options)
     return 0
 
 
-def _value(text: str | None, decision: str) -> Any:
-    from orchestrator.cli.words import shorten
+def _value(question: Question | None, decision: str, fields: Sequence[str], given: tuple[Any] | None) -> Any:
+    """What goes with the answer. Of a step that does not wait nothing is checked: the engine tells what does."""
+    from orchestrator.cli.typed import pairs, typed_fields
 
-    if text is None:
-        return None
-    if decision != "skip":
+    if question is not None and question.kind == "approval":
+        form = given[0] if given is not None else {}
+        if not isinstance(form, Mapping):
+            raise click.BadParameter("the form of an approval is a JSON object of its fields", param_hint="--value")
+        return {**form, **typed_fields(pairs(fields, "--field"), question.form)}
+    if fields and question is not None:
+        raise click.BadParameter("fields go with approvals; this step failed", param_hint="--field")
+    if given is not None and decision != "skip":
         raise click.BadParameter("a value goes with `skip` only", param_hint="--value")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        wrong = f"{shorten(text, 200)!r} is no JSON ({exc}); a text is written '\"text\"'"
-        raise click.BadParameter(wrong, param_hint="--value") from None
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in some containers
-        return ""
+    return given[0] if given is not None else None
 
 
 def _owner(orchestrator: Orchestrator, execution_id: str) -> str | None:

@@ -5,6 +5,8 @@ say they are, who is waited for, and for how long a step was really worked on (t
 or until a person answers, are nobody's work). `show` folds a whole journal with it, the live view one event after the
 other. Taking in an event costs the same whether a loop has ten items or ten thousand. Thread-safe: notes come from
 wherever handlers run.
+
+Which steps have rows of their own, inside of others, is said by `branches`.
 """
 
 from __future__ import annotations
@@ -14,14 +16,18 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from orchestrator.cli.keys import owner_of, renewed_by, row_of
+from orchestrator.cli.branches import Branches
+from orchestrator.cli.keys import home_of, renewed_by
+from orchestrator.cli.outline import Outline
 from orchestrator.cli.questions import Questions
 from orchestrator.cli.rows import Doing, Row, way_out
 from orchestrator.cli.underway import UnderWay
 from orchestrator.cli.work import WorkTimes
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
-from orchestrator.journal.fold import ENDED_WELL, ExecutionRecord, StepRecord, is_part
+from orchestrator.journal.fold import ENDED_WELL, ExecutionRecord
+from orchestrator.journal.keys import owners_of, place_of, split_item_key
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.journal.store import Note
 from orchestrator.status import StepStatus
 from orchestrator.types import ExecutionId, StepKey
@@ -38,12 +44,13 @@ class Board:
 
     execution_id: ExecutionId
     order: Sequence[str] = ()
+    outline: Outline = field(default_factory=Outline)
     record: ExecutionRecord = field(init=False)
     #: How many steps had ended when `replay` was done, and how many events there were.
     done_before: int = 0
     events_before: int = 0
     questions: Questions = field(default_factory=Questions)
-    _under_way: UnderWay = field(default_factory=UnderWay)
+    _under_way: UnderWay = field(init=False)
     _times: WorkTimes = field(default_factory=WorkTimes)
     _said: dict[StepKey, str] = field(default_factory=dict)
     _earlier: frozenset[StepKey] = frozenset()
@@ -51,6 +58,12 @@ class Board:
 
     def __post_init__(self) -> None:
         self.record = ExecutionRecord(self.execution_id, steps_total=len(self.order))
+        self._under_way = UnderWay(self._home)
+
+    def show(self, outline: Outline) -> None:
+        """Take over the outline of a pipeline, which says what there will be to see."""
+        self.outline, self.order = outline, outline.order
+        self.record.steps_total = len(self.order)
 
     # -- taking in ---------------------------------------------------------------------------------------------------
 
@@ -83,34 +96,43 @@ class Board:
                 ev.StepSucceeded(key=key)
                 | ev.StepSkipped(key=key)
                 | ev.StepFailed(key=key)
+                | ev.StepCancelled(key=key)
                 | ev.InterventionRequested(key=key)
+                | ev.StepWaiting(key=key)
             ):
                 self._under_way.end(key)
-                if row_of(key) == key:
+                if self._home(key) == key:
                     self._times.end(key, at)
-            case ev.LoopExpanded(key=key):
-                self._times.begin(key, at)
+            case ev.LoopExpanded(key=key) | ev.IterationStarted(key=key):
+                self._begin_around(key, at)
             case ev.ExecutionRetried(keys=keys):
                 self._renew(keys, ())
-            case ev.ExecutionRestored(keys=keys, expanded=expanded):
+            case ev.ExecutionRestored(keys=keys, expanded=expanded) | ev.ExecutionRerun(keys=keys, expanded=expanded):
                 self._renew(keys, expanded)
             case ev.ExecutionClaimed():
                 self._stop(min(at, self.record.updated_at))
                 self._times.whole.begin(at)
+            case ev.ExecutionForked():  # what had run in the other one does not run here
+                self._stop(min(at, self.record.updated_at))
             case ev.ExecutionPaused() | ev.ExecutionCompleted() | ev.ExecutionFailed() | ev.ExecutionCancelled():
                 self._stop(at)
 
     def _settle(self, event: ev.Event, at: float) -> None:
-        """The times of loops, which depend on how things stand after an event."""
+        """The times of steps that hold others, which depend on how things stand after an event."""
         match event:
+            case ev.BlockEntered(key=key):
+                self._begin_around(key, at)
             case (
                 ev.StepSucceeded(key=key)
                 | ev.StepSkipped(key=key)
                 | ev.StepFailed(key=key)
+                | ev.StepCancelled(key=key)
                 | ev.InterventionRequested(key=key)
+                | ev.StepWaiting(key=key)
             ):
-                self._rest(row_of(key), at)
-            case ev.ExecutionClaimed() | ev.ExecutionRestored():
+                for owner in owners_of(self._home(key)):
+                    self._rest(owner, at)
+            case ev.ExecutionClaimed() | ev.ExecutionRestored() | ev.ExecutionRerun():
                 self._go_on(at)
 
     def abandon(self) -> None:
@@ -126,19 +148,33 @@ class Board:
             if known is not None and known.status not in _OPEN:
                 return
             doing = self._under_way.note(note, self._recovery(key))
-            if note.kind != "progress" and row_of(key) == key:
+            if note.kind != "progress" and self._home(key) == key and split_item_key(key) is None:
                 self._said[key] = doing.text
+
+    def _home(self, key: StepKey) -> StepKey:
+        return home_of(key, self.record)
 
     def _recovery(self, key: StepKey) -> str:
         """Which way out of a failure runs under this key, where one does."""
-        owner = self.record.steps.get(owner_of(key)) if is_part(key) else None
+        home = self._home(key)
+        owner = self.record.steps.get(home) if home != key else None
         return way_out(owner.plan) if owner else ""
 
     def _begin(self, doing: Doing) -> None:
-        self._times.begin(row_of(doing.key), doing.since)
+        self._begin_around(self._home(doing.key), doing.since)
+
+    def _begin_around(self, key: StepKey, at: float) -> None:
+        """Work on a step begins, and on all that holds it; an item that holds nothing is timed by its record."""
+        for owner in (key, *owners_of(key)):
+            if split_item_key(owner) is None or self._holds_others(owner):
+                self._times.begin(owner, at)
+
+    def _holds_others(self, key: StepKey) -> bool:
+        step = self.record.steps.get(key)
+        return step is not None and step.holds_others
 
     def _rest(self, row: StepKey, at: float) -> None:
-        """Of a loop that failed, or waits for a person, nothing may be under way: no item starts by itself then."""
+        """Where all that goes on inside of a step is to wait, or it failed, nobody works on it."""
         step = self.record.steps.get(row)
         failed = step is not None and step.status is StepStatus.FAILED
         if (failed or self.questions.open_of(row)) and not self._under_way.of_row(row):
@@ -149,9 +185,9 @@ class Board:
         self._under_way.drop(renewed)
         self.questions.drop(renewed)
         self._earlier -= {*keys}
-        for key in keys:
-            self._times.forget(key)
-            self._said.pop(key, None)
+        self._times.forget(renewed)
+        for key in [key for key in self._said if renewed(key)]:
+            del self._said[key]
 
     def _stop(self, at: float) -> None:
         """Nothing runs any more."""
@@ -159,9 +195,9 @@ class Board:
         self._under_way.clear()
 
     def _go_on(self, at: float) -> None:
-        """Loops that had begun go on with their items."""
+        """Steps that hold others, and had begun, go on with them."""
         for step in self.record.steps.values() if self._times.running else ():
-            if step.items is not None and step.status is StepStatus.RUNNING and not self.questions.open_of(step.key):
+            if step.holds_others and step.status is StepStatus.RUNNING and not self.questions.open_of(step.key):
                 self._times.begin(step.key, at)
 
     # -- looking -----------------------------------------------------------------------------------------------------
@@ -185,21 +221,38 @@ class Board:
 
     def state(self, step: StepRecord) -> str:
         """How a step stands, or one item of a loop, in the words of `Row.state`."""
-        doing = self._under_way.of(step.key)
-        asked = step.key in self.questions.open_of(row_of(step.key))
-        if doing is not None and is_part(step.key):  # itself it recovers from nothing
-            return "retrying" if doing.due_at is not None else "running"
-        return self._state(step, [doing] if doing else [], asked=asked)
+        home = self._home(step.key)
+        if home != step.key:  # itself it recovers from nothing
+            doing = self._under_way.of(step.key)
+            if doing is not None:
+                return "retrying" if doing.due_at is not None else "running"
+            return self._state(step, (), asked=False)
+        doings = self._under_way.of_row(step.key)
+        return self._state(step, doings.values(), asked=bool(self.questions.open_of(step.key)))
 
     def rows(self, now: float) -> list[Row]:
-        """Every step of the pipeline, in its order."""
+        """The steps of the pipeline in its order, each followed by what there is to see inside of it."""
         with self._lock:
             keys = dict.fromkeys(StepKey(key) for key in self.order)
             if not self.order:
-                keys = dict.fromkeys(row_of(key) for key in self.record.steps)
-            return [self._row(key, now) for key in keys]
+                keys = dict.fromkeys(key for key in self.record.steps if place_of(key) is None)
+            return [row for key in keys for row in self._rows_from(key, now)]
 
-    def _row(self, key: StepKey, now: float) -> Row:
+    def rows_of(self, key: StepKey, now: float) -> list[Row]:
+        """One step, followed by what there is to see inside of it."""
+        with self._lock:
+            return self._rows_from(key, now)
+
+    def _rows_from(self, key: StepKey, now: float) -> list[Row]:
+        branches = Branches(self.record, self.outline, self._under_way.of_row, self.questions.open_of)
+        found = branches.below(key)
+        depths = [*(depth for _, depth in found[1:]), 0]
+        return [
+            self._row(inner, now, depth, opened=next_depth > depth)
+            for (inner, depth), next_depth in zip(found, depths, strict=True)
+        ]
+
+    def _row(self, key: StepKey, now: float, depth: int, *, opened: bool) -> Row:
         step = self.record.steps.get(key) or StepRecord(key)
         doing, questions = self._under_way.of_row(key), self.questions.open_of(key)
         return Row(
@@ -220,6 +273,12 @@ class Board:
             waiting=len(questions),
             recovery=way_out(step.plan),
             rollbacks=self.record.rollbacks.get(key, 0),
+            depth=depth,
+            opened=opened,
+            rounds=step.rounds,
+            alone=step.block is None and step.rounds is None,
+            case=step.block.case if step.block is not None else None,
+            reason=step.reason,
         )
 
     def _state(self, step: StepRecord, doing: Collection[Doing], *, asked: bool) -> str:

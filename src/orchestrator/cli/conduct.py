@@ -12,7 +12,9 @@ from orchestrator.app import Orchestrator
 from orchestrator.cli.board import Board
 from orchestrator.cli.ending import Ending
 from orchestrator.cli.exits import ExitCode, exit_code_for
+from orchestrator.cli.following import Follower, tell_queued
 from orchestrator.cli.hints import Hints
+from orchestrator.cli.outline import Outline
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.stopping import Stopper
@@ -40,7 +42,7 @@ class Manner:
 #: Does the work with the library, on its loop.
 Work = Callable[[Orchestrator], Awaitable[ExecutionResult]]
 #: What happened before, read when the store is open.
-Past = Callable[[Orchestrator], tuple[Sequence[str], Sequence[Entry]]]
+Past = Callable[[Orchestrator], tuple[Outline, Sequence[Entry]]]
 
 
 @dataclass
@@ -51,21 +53,26 @@ class Conductor:
     execution_id: str
     clock: SystemClock = field(default_factory=SystemClock)
 
-    def conduct(self, past: Past, work: Work) -> ExitCode:
-        """Run `work` to its end, show it on the way, tell how it ended."""
+    def conduct(self, past: Past, work: Work, *, follows: bool = False) -> ExitCode:
+        """Run `work` to its end, show it on the way, tell how it ended.
+
+        With `follows` another process may run the execution: what that records is shown as well.
+        """
         manner = self.manner
         show = sys.stderr if manner.as_json else sys.stdout
         live = is_terminal(show) and not manner.quiet
         with Stage(live=live, as_json=manner.as_json) as stage:
-            ending, interrupted = self._within(stage, past, work, live=live)
+            ending, interrupted = self._within(stage, past, work, live=live, follows=follows)
         self._tell(ending)
         return exit_code_for(ending.result.status, interrupted=interrupted)
 
-    def _within(self, stage: Stage, past: Past, work: Work, *, live: bool) -> tuple[Ending, bool]:
+    def _within(self, stage: Stage, past: Past, work: Work, *, live: bool, follows: bool) -> tuple[Ending, bool]:
         board = Board(ExecutionId(self.execution_id))
         view: View = SilentView()
 
         def on_event(entry: Entry) -> None:
+            if follows and entry.position <= board.record.position:  # read from the store already
+                return
             board.apply(entry)
             view.event(entry)
 
@@ -82,12 +89,13 @@ class Conductor:
             on_note=[on_note],
         )
         with orchestrator:
-            board.order, before = past(orchestrator)
-            board.record.steps_total = len(board.order)
+            outline, before = past(orchestrator)
+            board.show(outline)
             board.replay(before)
             view = self._view(board, stage, orchestrator, live=live)
             try:
-                result, interrupted = self._run(orchestrator, view, stage, work)
+                follow = Follower(orchestrator, board, on_event) if follows and before else None
+                result, interrupted = self._run(orchestrator, board, view, stage, work, follow)
             finally:
                 view.stop()
             seconds = board.seconds(self.clock.time())
@@ -104,14 +112,32 @@ class Conductor:
 
         return LiveView(board, stage, self.clock, paper.symbols, self.manner.hints, kept=kept)
 
-    def _run(self, orchestrator: Orchestrator, view: View, stage: Stage, work: Work) -> tuple[ExecutionResult, bool]:
+    def _run(
+        self,
+        orchestrator: Orchestrator,
+        board: Board,
+        view: View,
+        stage: Stage,
+        work: Work,
+        follow: Follower | None,
+    ) -> tuple[ExecutionResult, bool]:
         # The process is ours: what has been imported by now stays, and need not be looked through again and again.
         gc.freeze()
         stopper = Stopper(orchestrator, view, stage, self._last_words(orchestrator, stage))
 
         async def on_loop() -> ExecutionResult:
             stopper.loop = asyncio.get_running_loop()
-            return await work(orchestrator)
+            beside = [asyncio.create_task(tell_queued(board, view))]
+            if follow is not None:
+                beside.append(asyncio.create_task(follow.run(view)))
+            try:
+                result = await work(orchestrator)
+                if follow is not None:
+                    follow.catch_up()
+                return result
+            finally:
+                for task in beside:
+                    task.cancel()
 
         with Interrupts(stopper.pause, stopper.leave, stopper.end) as interrupts:
             return asyncio.run(on_loop()), interrupts.received > 0

@@ -10,8 +10,8 @@ from orchestrator.cli.board import Board
 from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.story import story
-from orchestrator.cli.waiting import only_waits, waiting_lines
-from orchestrator.cli.words import count, duration, in_brief
+from orchestrator.cli.waiting import only_waits, waiting_lines, waits_data
+from orchestrator.cli.words import count, duration, in_brief, one_line
 from orchestrator.execution.engine import ExecutionResult
 from orchestrator.journal.store import Store
 from orchestrator.status import ExecutionStatus
@@ -49,7 +49,8 @@ class Ending:
             "outputs": result.outputs,
             "failed_step": result.failed_step,
             "error": result.error,
-            "waiting": result.waiting,
+            "waiting": {question.key: question.instructions for question in self.board.questions.unanswered()},
+            "waits": waits_data(self.board),
             "seconds": round(self.seconds, 3),
             "steps_done": self.board.record.steps_done,
             "steps_total": self.board.record.steps_total,
@@ -58,7 +59,9 @@ class Ending:
 
     def _completed(self, paper: Paper) -> Iterator[str]:
         already = " already," if self.board.events_before == self.board.record.position else ""
-        yield f"{paper.symbol('completed')} completed{already} in {duration(self.seconds)}"
+        returned = self.board.outline.returned_by(self.board.record)
+        early = f": returned by step {returned}" if returned is not None else ""
+        yield f"{paper.symbol('completed')} completed{already} in {duration(self.seconds)}{early}"
         if self.result.outputs:
             yield ""
             yield from output_lines(self.result.outputs, paper)
@@ -80,12 +83,15 @@ class Ending:
         yield from self._where(paper, *self._verbs(), "show")
 
     def _why(self) -> str:
-        """What a cancelled execution was cancelled for; a pause needs no more words than there are already."""
-        record = self.board.record
-        return f" ({record.pause_reason})" if self.result.status is ExecutionStatus.CANCELLED else ""
+        """What it was cancelled for, or who paused it; other pauses need no more words than there are already."""
+        reason = one_line(self.board.record.pause_reason)
+        if self.result.status is ExecutionStatus.CANCELLED or reason.startswith("paused "):
+            return f" ({reason.removeprefix('paused ')})" if reason not in ("", "cancelled") else ""
+        return ""
 
     def _verbs(self) -> Iterator[str]:
-        if self.result.status is ExecutionStatus.PAUSED and not only_waits(self.board):
+        status = self.result.status
+        if status is ExecutionStatus.PENDING or (status is ExecutionStatus.PAUSED and not only_waits(self.board)):
             yield "resume"
 
     def _kept_steps(self) -> str:

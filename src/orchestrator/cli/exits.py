@@ -27,6 +27,7 @@ _BY_ERROR: tuple[tuple[type[Exception], ExitCode], ...] = (
     (errors.OwnedElsewhereError, ExitCode.OWNED_ELSEWHERE),
     (errors.LeaseLostError, ExitCode.OWNED_ELSEWHERE),
     (errors.ProcessesLeftError, ExitCode.OWNED_ELSEWHERE),
+    (errors.ConcurrencyBusyError, ExitCode.OWNED_ELSEWHERE),
     (errors.StoreError, ExitCode.STORE_FAILED),
     (errors.DecodeError, ExitCode.STORE_FAILED),
     (errors.StateFileError, ExitCode.STORE_FAILED),

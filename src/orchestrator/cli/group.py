@@ -21,15 +21,30 @@ if TYPE_CHECKING:
 SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Run": {
         "run": ("running:run", "Run a pipeline file to its end."),
-        "resume": ("running:resume", "Go on with an execution that was interrupted or killed."),
-        "retry": ("running:retry", "Run the failed steps of a failed execution again."),
+        "resume": ("going_on:resume", "Go on with an execution that was interrupted or killed, or that waits."),
+        "retry": ("going_on:retry", "Run the failed steps of a failed execution again."),
+        "rerun": ("going_on:rerun", "Run a step and all that depends on it afresh, whatever they came to."),
+        "fork": ("forking:fork", "Make a new execution that begins where another one stood, and go on with it."),
+    },
+    "Control": {
         "answer": ("answering:answer", "Answer a step that waits for a person, and go on."),
+        "signal": ("sending:signal", "Send a signal to an execution."),
+        "pause": ("control:pause", "Pause an execution when what runs of it has ended."),
+        "cancel": ("control:cancel", "Give an execution up, and show that it has stopped."),
+        "restore": ("forking:restore", "Set an execution back to a checkpoint."),
+    },
+    "Serve": {
+        "scheduler": ("serving:scheduler", "Go on with what is due, queued or abandoned, until Ctrl-C."),
+        "recover": ("serving:recover", "Carry on what lies abandoned, once, and end."),
     },
     "Look": {
         "list": ("listing:list_executions", "List executions, newest first."),
         "show": ("showing:show", "Show one execution: its steps, what came out, what went wrong."),
         "history": ("history:history", "Show the events of one execution."),
         "logs": ("logs:logs", "Show what the steps of one execution printed and logged."),
+        "approvals": ("approvals:approvals", "List everything that waits for a person, the oldest first."),
+        "checkpoints": ("forking:checkpoints", "List the checkpoints of one execution, oldest first."),
+        "plan": ("planning:plan", "Show what resume, retry or rerun would do with each step, and why."),
         "du": ("sizes:du", "Show how many bytes each execution takes, or each step of one."),
     },
     "Write": {
@@ -46,7 +61,7 @@ Exit codes
   1    the execution failed or was cancelled
   2    bad input: a faulty file, option, input or id
   3    the execution waits for a person, a time or a signal
-  4    another process has the execution
+  4    another process has the execution, or its concurrency key is taken
   5    the store failed
   130  interrupted; `resume` goes on
 """

@@ -53,6 +53,7 @@ def facts(entry: Entry, *, whole: bool) -> Iterator[tuple[str, Any]]:
     from dataclasses import fields
 
     from orchestrator.journal.codec import Encoded
+    from orchestrator.journal.records import kind_of
 
     event = entry.event
     for name in (field.name for field in fields(event)):
@@ -67,7 +68,11 @@ def facts(entry: Entry, *, whole: bool) -> Iterator[tuple[str, Any]]:
             case tuple() if name in ("inputs", "writes"):
                 yield name, {key: size(encoded) for key, encoded in value}
             case int() if name == "position":  # the entry has one of its own
-                yield "checkpoint_position", value
+                yield _PLACES.get(kind_of(event), "checkpoint_position"), value
+            case Mapping() if name == "hashes" and not whole:
+                yield "handlers", len(value)
+            case Mapping() if name == "ask" and not whole:
+                yield "choices", tuple(value.get("choices", ()))
             case _:
                 yield name, value
 
@@ -81,9 +86,11 @@ def size(value: Any) -> str:
 
 
 #: Fields that tell nothing to a person, or nothing in one line.
-_LEFT_OUT = ("execution_id", "model", "base_dir", "checkpoint_position")
+_LEFT_OUT = ("execution_id", "model", "graph", "base_dir", "checkpoint_position", "message")
 #: Fields whose value speaks for itself.
-_BARE = ("key", "step_key", "reason", "pipeline_id", "description", "decision", "instructions")
+_BARE = ("key", "step_key", "reason", "pipeline_id", "description", "decision", "instructions", "subject", "how")
+#: Kinds whose `position` is another one than that of a checkpoint.
+_PLACES = {"signal_taken": "signal_position", "execution_forked": "position_there"}
 
 
 def in_words(entry: Entry) -> str:
@@ -98,18 +105,26 @@ def _in_a_word(name: str, value: Any) -> str:
 
     if name in _LEFT_OUT or value in (None, "", (), {}) or (name == "generation" and value == 1):
         return ""
+    if isinstance(value, bool):
+        return name if value else ""
     match name:
         case "due_at":
             return f"again at {time_of_day(value)}"
-        case "deadline":
+        case "deadline" | "until":
             return f"until {moment(value)}"
+        case "kind":
+            return f"for {'an' if str(value)[0] in 'aeiou' else 'a'} {value}"
+        case "case":
+            return f"case {value + 1}"
+        case "index":
+            return f"round {value + 1}"
         case "error":
             return shorten(one_line(str(value)), 100)
         case "plan":
             return way_out(value)
         case "keys":
             return ", ".join(value)
-        case "inputs" | "writes" | "deleted" | "expanded":
+        case "inputs" | "writes" | "deleted" | "expanded" | "changed" | "choices" | "parts":
             return f"{name} {', '.join(value)}"
         case _:
             text = shorten(one_line(str(value)), 100)

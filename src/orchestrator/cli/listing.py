@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,6 +74,9 @@ def _data(summary: Summary) -> Mapping[str, Any]:
         "created_at": iso(summary.created_at),
         "updated_at": iso(summary.updated_at),
         "message": summary.message or None,
+        "waits": summary.next_due is not None,
+        "waits_until": iso(summary.next_due) if summary.next_due is not None and isfinite(summary.next_due) else None,
+        "concurrency_key": summary.concurrency_key,
         "owner": summary.owner,
     }
 
@@ -80,7 +84,7 @@ def _data(summary: Summary) -> Mapping[str, Any]:
 def _table(found: Sequence[Summary], paper: Paper) -> None:
     from orchestrator.cli.look import state_of
     from orchestrator.cli.paper import COLOURS
-    from orchestrator.cli.words import moment, one_line, shorten
+    from orchestrator.cli.words import moment, shorten
 
     rows = [
         [
@@ -96,8 +100,16 @@ def _table(found: Sequence[Summary], paper: Paper) -> None:
     if any(summary.message for summary in found) and _room(table, paper) < _MESSAGE_COLUMNS:
         table = [cells[:-1] for cells in table]  # why it stands still says more than when it began
     room = _room(table, paper)
-    messages = [shorten(one_line(summary.message), room) if room > 0 else "" for summary in found]
+    messages = [shorten(_message(summary), room) if room > 0 else "" for summary in found]
     paper.table([[*cells, message] for cells, message in zip(table, ["", *messages], strict=True)])
+
+
+def _message(summary: Summary) -> str:
+    """Why it stands still or failed; of one that waits for a time also until when."""
+    from orchestrator.cli.words import moment, one_line
+
+    due = summary.next_due
+    return one_line(summary.message) + (f" until {moment(due)}" if due is not None and isfinite(due) else "")
 
 
 def _room(table: Sequence[Sequence[str]], paper: Paper) -> int:

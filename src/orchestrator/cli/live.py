@@ -17,9 +17,10 @@ from rich.text import Text
 from orchestrator.cli.board import Board
 from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Symbols
-from orchestrator.cli.picture import Picture
-from orchestrator.cli.sentences import restored
+from orchestrator.cli.picture import FOOTER, FOOTER_STYLE, Picture
+from orchestrator.cli.sentences import of_the_whole
 from orchestrator.cli.streams import Stage, pipe_is_broken
+from orchestrator.cli.views import QUEUED
 from orchestrator.cli.words import one_line
 from orchestrator.clock import Clock
 from orchestrator.journal import events as ev
@@ -55,11 +56,13 @@ class LiveView:
 
     def event(self, entry: Entry) -> None:
         """Draw soon; with the first one the terminal becomes ours."""
-        if self._drawer is None and isinstance(entry.event, ev.ExecutionClaimed):
+        if isinstance(entry.event, ev.ExecutionClaimed) and self._picture.footer == QUEUED:
+            self._picture.footer, self._picture.footer_style = FOOTER, FOOTER_STYLE
+        if self._drawer is None and not self._over.is_set():
             self._drawer = threading.Thread(target=self._draw, name="live-view", daemon=True)
             self._drawer.start()
-        if isinstance(entry.event, ev.ExecutionRestored):
-            self._told.put(restored(self._board, entry.event))
+        if (told := of_the_whole(self._board, entry.event)) is not None:
+            self._told.put(told)
         self._stale.set()
 
     def note(self, note: Note) -> None:

@@ -27,8 +27,9 @@ _FOLLOW_SECONDS = 0.5
 def logs(execution_id: str, step: str | None, follow: bool, store: str | None, as_json: bool) -> None:
     """Show what the steps of one execution printed and logged.
 
-    STEP narrows it to one step (`load`), a loop with all its items (`months`), or one item (`months[3]`). Of each
-    attempt the newest 1000 lines are kept, and its newest progress.
+    STEP narrows it to one step with all inside of it: `load`, a loop with its items (`months`), one item
+    (`months[3]`), a step of a block or of a sub-pipeline (`months[3].parse`, `child/load`). Of each attempt the newest
+    1000 lines are kept, and its newest progress.
     """
     import sys
 
@@ -59,7 +60,8 @@ def logs(execution_id: str, step: str | None, follow: bool, store: str | None, a
 def _notes(orchestrator: Orchestrator, execution_id: str, step: str | None, *, follow: bool) -> Iterator[Note]:
     import threading
 
-    from orchestrator.types import ExecutionId
+    from orchestrator.cli.keys import within
+    from orchestrator.types import ExecutionId, StepKey
 
     record = orchestrator.show(execution_id)
     if step is not None and step not in record.steps:
@@ -73,7 +75,7 @@ def _notes(orchestrator: Orchestrator, execution_id: str, step: str | None, *, f
         runs = _runs(orchestrator, execution_id)  # asked before the notes are: what comes after them is not missed
         for note in orchestrator.store.notes(ExecutionId(execution_id), after_sequence=seen):
             seen = max(seen, note.sequence)
-            if step is None or note.step_key == step or note.step_key.startswith(f"{step}["):
+            if step is None or within(StepKey(note.step_key), StepKey(step)):
                 yield note
         if not follow or not runs:
             return

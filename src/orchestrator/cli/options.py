@@ -26,6 +26,32 @@ store_option = click.option(
     f"environment: {STORE_VARIABLE}]",
 )
 
+wait_option = click.option(
+    "--wait", is_flag=True, help="Stay until the end, however long it waits for a person, a signal or a time."
+)
+
+by_option = click.option("--by", metavar="NAME", help="Who says so.  [default: your login name]")
+
+#: What Ctrl-C does to a command that runs steps.
+CTRL_C = """\b
+Ctrl-C
+  once   starts nothing new, asks what runs to end and gives it 10 seconds;
+         the execution is paused then, and `resume` goes on (exit code 130)
+  twice  ends everything at once; what was recorded is kept, `resume` goes on
+SIGTERM does the same.
+"""
+
+
+def login() -> str:
+    """The name that this account goes by; empty for one without."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in some containers
+        return ""
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 

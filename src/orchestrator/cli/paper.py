@@ -28,6 +28,7 @@ class Symbols:
     retrying: str = "↻"
     recovering: str = "↻"
     waiting: str = "?"
+    asleep: str = "◷"
     cancelled: str = "■"
     unfinished: str = "‖"
     dot: str = "·"
@@ -36,7 +37,7 @@ class Symbols:
     ellipsis: str = "…"
 
 
-ASCII = Symbols("+", "x", ">", ".", "-", "~", "~", "?", "x", "=", "-", "#", ".", "...")
+ASCII = Symbols("+", "x", ">", ".", "-", "~", "~", "?", "@", "x", "=", "-", "#", ".", "...")
 
 #: What stands for a state -> its colour.
 COLOURS = {
@@ -47,6 +48,7 @@ COLOURS = {
     "retrying": "yellow",
     "recovering": "yellow",
     "waiting": "magenta",
+    "asleep": "magenta",
     "paused": "yellow",
     "unfinished": "yellow",
     "cancelled": "yellow",

@@ -6,23 +6,27 @@ number of items has gone by since the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from orchestrator.cli.board import Board
 from orchestrator.cli.hints import Hints
+from orchestrator.cli.keys import label_of
 from orchestrator.cli.paper import ASCII, COLOURS, Symbols
-from orchestrator.cli.questions import Question
+from orchestrator.cli.questions import TIME, Question
 from orchestrator.cli.rows import Doing, Row
-from orchestrator.cli.sentences import heading, how_to_answer
+from orchestrator.cli.sentences import awaited, heading, how_to_answer
 from orchestrator.cli.window import window
 from orchestrator.cli.words import count, duration, one_line, ticking
+from orchestrator.journal.keys import place_of
 
 _NAME_COLUMNS = 32
 _TIME_COLUMNS = 7
 _DIM = "bright_black"
+#: What stands below the steps, and how.
+FOOTER, FOOTER_STYLE = "Ctrl-C pauses", _DIM
 #: Something is under way in a step that stands so.
 _ACTIVE = ("running", "retrying", "recovering")
 
@@ -32,8 +36,8 @@ class Picture:
 
     def __init__(self, board: Board, symbols: Symbols, hints: Hints, *, kept: bool) -> None:
         self._board, self._symbols, self._hints, self._kept = board, symbols, hints, kept
-        self.footer: str | None = "Ctrl-C pauses"
-        self.footer_style = _DIM
+        self.footer: str | None = FOOTER
+        self.footer_style = FOOTER_STYLE
 
     def draw(self, now: float, width: int, height: int) -> list[Text]:
         """The lines as they are now, fewer than `height`."""
@@ -41,33 +45,35 @@ class Picture:
 
     def _lines(self, now: float, width: int, height: int) -> Iterator[Text]:
         rows = self._board.rows(now)
-        asked = next((row.asked for row in rows if row.asked), None)
+        asked = next((question for question in self._board.questions.waits() if question.kind != TIME), None)
         shown = window(rows, max(1, height - (6 if asked else 5)))
         name, *rest = heading(self._board, kept=self._kept)
         yield Text.assemble((name, "bold"), *(f" {self._symbols.dot} {part}" for part in rest))
         yield Text()
         if shown.before:
             yield Text(f"  {self._symbols.ellipsis} {shown.before}", style=_DIM)
-        columns = min(_NAME_COLUMNS, max(8, width // 3), max(cell_len(row.key) for row in rows) if rows else 0)
-        for row in shown.rows:
-            yield self._line(row, now, columns, width)
+        names = _names(shown.rows)
+        columns = min(_NAME_COLUMNS, max(8, width // 3), max(map(cell_len, names), default=0))
+        for name, row in zip(names, shown.rows, strict=True):
+            yield self._line(name, row, now, columns, width)
         if shown.after:
             yield Text(f"  {self._symbols.ellipsis} {shown.after}", style=_DIM)
         if self.footer is not None:
-            done = f"{self._board.record.steps_done} of {count(len(rows), 'step')}"
+            total = sum(not row.depth for row in rows)
+            done = f"{self._board.record.steps_done} of {count(total, 'step')}"
             dot = f" {self._symbols.dot} "
             yield Text()
             line = Text(f"  {dot.join((done, ticking(self._board.seconds(now))))}{dot}", style=_DIM)
             yield line.append(self.footer, style=self.footer_style)
             if asked is not None and self._kept:
-                yield Text(f"  {how_to_answer(self._hints, self._board, asked.key)}", style=COLOURS["waiting"])
+                yield Text(f"  {how_to_answer(self._hints, self._board, asked)}", style=COLOURS["waiting"])
 
-    def _line(self, row: Row, now: float, columns: int, width: int) -> Text:
+    def _line(self, name: str, row: Row, now: float, columns: int, width: int) -> Text:
         state = row.state
         idle = state in ("pending", "skipped")
         line = Text("  ")
-        line.append(getattr(self._symbols, state), COLOURS[state])
-        line.append(f" {set_cell_size(row.key, columns)}", _DIM if idle else "bold" if row.doing else "")
+        line.append(getattr(self._symbols, row.sign), COLOURS[row.sign])
+        line.append(f" {set_cell_size(name, columns)}", _DIM if idle else "bold" if row.doing else "")
         line.append(f"  {self._took(row, idle=idle):>{_TIME_COLUMNS}}  ", _DIM)
         for text, style in self._rest(row, state, now, width):
             line.append(text, style)
@@ -81,18 +87,27 @@ class Picture:
     def _rest(self, row: Row, state: str, now: float, width: int) -> Iterator[tuple[str, str]]:
         if state in _ACTIVE or (state == "waiting" and row.total is not None):
             yield from self._bar(row, width)
-            yield from self._under_way(row, now)
+            yield from self._round(row)
+            if not row.opened:
+                yield from self._under_way(row, now)
+            elif row.total is not None:
+                yield f"{row.running} running", _DIM
         elif state == "waiting" and row.asked is not None:
-            yield _waiting(row.asked), COLOURS["waiting"]
+            yield from self._round(row)
+            yield "" if row.opened else _waiting(row.asked), COLOURS["waiting"]
         elif state == "failed":
             yield self._why(row), "red"
         elif state == "skipped":
             yield state, _DIM
+        elif state == "cancelled":
+            yield f"cancelled: {one_line(row.reason)}" if row.reason else state, _DIM
         elif row.earlier:
             yield "done before", _DIM
         elif row.total is not None:
             some = "" if row.done == row.total else f"{row.done:,} of "
             yield some + count(row.total, "item"), _DIM
+        elif row.rounds is not None:
+            yield count(row.rounds, "round"), _DIM
         else:
             yield row.text, _DIM
 
@@ -107,6 +122,12 @@ class Picture:
         amount = f"{row.done}/{row.total}" if row.total is not None else f"{fraction:>4.0%}"
         yield f"{' ' if columns else ''}{amount}  ", ""
 
+    def _round(self, row: Row) -> Iterator[tuple[str, str]]:
+        if row.rounds is not None:
+            yield f"round {row.rounds}  ", ""
+        if row.attempt > 1 and not row.alone:
+            yield f"attempt {row.attempt}  ", COLOURS["retrying"]
+
     def _under_way(self, row: Row, now: float) -> Iterator[tuple[str, str]]:
         if row.failed:
             yield f"{row.failed} failed  ", COLOURS["failed"]
@@ -116,7 +137,7 @@ class Picture:
         if not row.doing:
             return
         first = row.doing[0]
-        if row.total is not None:
+        if row.total is not None or not row.alone:
             percent = f" {first.fraction:>3.0%}" if first.fraction is not None else ""
             yield f"{first.key}{percent}  ", ""
         if first.recovery:
@@ -147,4 +168,14 @@ class Picture:
 
 
 def _waiting(question: Question) -> str:
-    return f"waiting for a person: {one_line(question.instructions)}"
+    return f"waiting {awaited(question)}"
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """What each row is called: below its owner by its own name alone, further in."""
+    shown = {row.key for row in rows}
+    owners = [place_of(row.key) if row.depth else None for row in rows]
+    return [
+        f"{'  ' * row.depth}{label_of(row.key)}" if place is not None and place.owner in shown else row.key
+        for row, place in zip(rows, owners, strict=True)
+    ]

@@ -32,9 +32,12 @@ class Row:
     """One step as it stands.
 
     `state` is its status, or `retrying` while all that is under way waits for another attempt, `recovering` while it
-    takes another way out of a failure, `waiting` while a person is asked and nothing else is under way, or `unfinished`
-    where it had begun and nobody is at it. `seconds` is the time that was worked on it; `done` and `total` count the
-    items of a loop, `doing` are some of the `running` attempts, `asked` is the first of the `waiting` questions.
+    takes another way out of a failure, `waiting` while it waits for a person, a signal or a time and nothing else is
+    under way, or `unfinished` where it had begun and nobody is at it. `seconds` is the time that was worked on it;
+    `done` and `total` count the items of a loop, `rounds` those of a `while`. `doing` are some of the `running`
+    attempts of it and inside of it, `asked` is the first of the `waiting` questions there. `depth` says how many rows
+    it is below a step of the pipeline, `alone` whether no other steps are inside of it, `opened` whether some of those
+    have rows, which follow.
     """
 
     key: StepKey
@@ -54,13 +57,25 @@ class Row:
     waiting: int = 0
     recovery: str = ""
     rollbacks: int = 0
+    depth: int = 0
+    rounds: int | None = None
+    alone: bool = True
+    opened: bool = False
+    case: int | None = None
+    reason: str = ""
+
+    @property
+    def sign(self) -> str:
+        """Which of the signs of `paper.Symbols` stands for it."""
+        asleep = self.state == "waiting" and self.asked is not None and not self.asked.is_for_a_person
+        return "asleep" if asleep else self.state
 
     @property
     def fraction(self) -> float | None:
         """How far it is, where that is known: by items, or by what the handler says."""
         if self.total is not None:
             return self.done / self.total if self.total else 1.0
-        return self.doing[0].fraction if self.doing else None
+        return self.doing[0].fraction if self.doing and self.alone else None
 
 
 def way_out(plan: Mapping[str, Any] | None) -> str:

@@ -7,14 +7,17 @@ from typing import Any
 
 from orchestrator.cli.look import Look
 from orchestrator.cli.questions import Question
+from orchestrator.cli.waiting import waits_data
 from orchestrator.cli.words import iso
-from orchestrator.journal.fold import StepRecord
+from orchestrator.journal.step_record import StepRecord
 
 
 def execution_data(look: Look) -> Mapping[str, Any]:
     """The execution, every step of it, the items of loops included; outputs of steps are left to `step_data`."""
     record, value = look.record, look.orchestrator.value
-    pending = [look.step(key) for key in look.board.order if key not in record.steps]
+    begun = [*record.steps.values()]
+    known = dict.fromkeys(look.board.order) | {key: None for step in begun for key in look.board.outline.inside(step)}
+    pending = [look.step(key) for key in known if key not in record.steps]
     return {
         "execution_id": record.execution_id,
         "pipeline": record.pipeline_id,
@@ -33,7 +36,19 @@ def execution_data(look: Look) -> Mapping[str, Any]:
         "checkpoints": record.checkpoints,
         "steps_done": record.steps_done,
         "steps_total": len(look.board.order),
-        "steps": [step_data(look, step) for step in (*record.steps.values(), *pending)],
+        "waits": waits_data(look.board),
+        "asked": list(look.asked),
+        "signals": [
+            {
+                "name": signal.name,
+                "at": iso(signal.at),
+                "by": signal.by or None,
+                "taken_by": signal.taken_by[0] if signal.taken_by is not None else None,
+            }
+            for signal in record.signals.values()
+        ],
+        "forked_from": record.forked_from[0] if record.forked_from is not None else None,
+        "steps": [step_data(look, step) for step in (*begun, *pending)],
         "store": look.orchestrator.store.location,
     }
 
@@ -50,6 +65,9 @@ def step_data(look: Look, step: StepRecord, *, whole: bool = False) -> Mapping[s
         "ended_at": iso(step.ended_at),
         "seconds": None if seconds is None else round(seconds, 3),
         "items": _items(step),
+        "rounds": step.rounds,
+        "case": step.block.case if step.block is not None else None,
+        "cause": step.cause,
         "reason": step.reason or None,
         "checkpoint": step.checkpoint,
         "name": step.name or None,
@@ -68,6 +86,7 @@ def step_data(look: Look, step: StepRecord, *, whole: bool = False) -> Mapping[s
 def _question(question: Question) -> Mapping[str, Any]:
     """What a person was asked, and the answer; its value is the step's output."""
     return {
+        "kind": question.kind,
         "attempt": question.attempt,
         "asked_at": iso(question.asked_at),
         "instructions": question.instructions,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from orchestrator.cli.ending import output_lines
 from orchestrator.cli.hints import Hints
+from orchestrator.cli.keys import label_of
 from orchestrator.cli.look import Look
 from orchestrator.cli.paper import COLOURS, Paper, visible
 from orchestrator.cli.rows import Row
+from orchestrator.cli.sentences import awaited
 from orchestrator.cli.story import step_story, story
 from orchestrator.cli.waiting import how_to_answer, only_waits, waiting_lines
 from orchestrator.cli.words import clean, count, duration, json_text, moment, one_line, plain_data
@@ -29,10 +32,10 @@ def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     took = duration(look.board.seconds(look.now))
     facts = paper.joined(moment(record.created_at), took, steps, look.orchestrator.store.location)
     yield from map(paper.dim, paper.prose(facts))
+    if look.asked:
+        yield from paper.prose(f"asked to {', '.join(one_line(word) for word in look.asked)}; nobody has done so yet")
     yield ""
-    columns = min(_NAME_COLUMNS, max(len(key) for key in look.board.order))
-    for row in look.board.rows(look.now):
-        yield from _row(row, columns, look, paper)
+    yield from _rows(look.board.rows(look.now), look, paper)
     if record.outputs is not None and (outputs := look.orchestrator.value(record.outputs)):
         yield ""
         yield "outputs"
@@ -45,11 +48,17 @@ def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     yield from _next(look, paper, hints)
 
 
-def _row(row: Row, columns: int, look: Look, paper: Paper) -> Iterator[str]:
+def _rows(rows: Sequence[Row], look: Look, paper: Paper) -> Iterator[str]:
+    names = ["  " * row.depth + label_of(row.key) for row in rows]
+    columns = min(_NAME_COLUMNS, max(map(len, names)))
+    for name, row in zip(names, rows, strict=True):
+        yield from _row(f"{name:<{columns}}", row, look, paper)
+
+
+def _row(name: str, row: Row, look: Look, paper: Paper) -> Iterator[str]:
     idle = row.state in ("pending", "skipped") or row.seconds is None
     took = "" if idle else duration(row.seconds or 0.0)
-    name = f"{row.key:<{columns}}"
-    start = f"  {paper.symbol(row.state)} {paper.dim(name) if idle else name}  {paper.dim(f'{took:>7}')}  "
+    start = f"  {paper.symbol(row.sign)} {paper.dim(name) if idle else name}  {paper.dim(f'{took:>7}')}  "
     first, *more = paper.prose(", ".join(_told(row, look)), start, " " * visible(start))
     yield start + paper.dim(first.removeprefix(start))
     yield from map(paper.dim, more)
@@ -58,13 +67,22 @@ def _row(row: Row, columns: int, look: Look, paper: Paper) -> Iterator[str]:
 def _told(row: Row, look: Look) -> Iterator[str]:
     if row.name:
         yield one_line(row.name)
-    if row.state != "completed":
+    if row.state == "waiting" and row.asked is not None and not row.asked.is_for_a_person and not row.opened:
+        yield f"waiting {awaited(row.asked)}"
+    elif row.state == "cancelled" and row.reason:
+        yield f"cancelled: {one_line(row.reason)}"
+    elif row.state != "completed":
         yield row.state
+    if row.case is not None:
+        yield f"case {row.case + 1}"
+    if row.rounds is not None:
+        yield count(row.rounds, "round")
     if row.total is not None:
         some = "" if row.done == row.total else f"{row.done:,} of "
         yield some + count(row.total, "item")
     if row.waiting and row.total is not None:
-        yield f"{row.waiting:,} waiting for a person"
+        people = row.asked is not None and row.asked.is_for_a_person
+        yield f"{row.waiting:,} waiting{' for a person' if people else ''}"
     if row.attempt > 1:
         yield count(row.attempt, "attempt")
     if row.recovery and row.state != "skipped":
@@ -108,6 +126,15 @@ def step_lines(look: Look, key: str, paper: Paper, hints: Hints) -> Iterator[str
     if step.reason:
         yield ""
         yield from paper.prose(one_line(step.reason), "  ")
+    inside = look.board.rows_of(step.key, look.now)[1:]
+    if inside:
+        yield ""
+        yield from _rows([replace(row, depth=row.depth - 1) for row in inside], look, paper)
+    if not step.failures:
+        for question in look.board.questions.open_of(step.key).values():
+            if question.key == step.key:
+                yield ""
+                yield from how_to_answer(look.board, question, paper, hints)
     found = look.output(step)
     if found is not None:
         value = plain_data(found[0])

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.cli.board import Board
+from orchestrator.cli.keys import home_of
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.questions import Question
 from orchestrator.cli.rows import way_out
 from orchestrator.cli.tracebacks import traceback_tail
 from orchestrator.cli.words import clean, count, duration, moment, one_line, time_of_day
-from orchestrator.journal.fold import ExecutionRecord, FailedAttempt, StepRecord, is_part
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.step_record import FailedAttempt, StepRecord
 from orchestrator.status import StepStatus
 
 #: Of a message, a person is shown this many lines.
@@ -72,7 +74,8 @@ def _headline(step: StepRecord, number: int, paper: Paper) -> str:
         case StepStatus.SKIPPED:
             sign, text = "skipped", f"was skipped after {failed}"
         case StepStatus.FAILED:
-            sign, text = "failed", f"failed{after}"
+            because = f", because step {step.cause} did" if step.cause is not None else ""
+            sign, text = "failed", f"failed{after}{because}"
         case StepStatus.CANCELLED:
             sign, text = "cancelled", f"was cancelled after {failed}"
         case _ if step.waiting:
@@ -115,8 +118,8 @@ def _dim(text: str, indent: str, paper: Paper) -> Iterator[str]:
 
 
 def _others(record: ExecutionRecord, told: StepRecord, paper: Paper) -> Iterator[str]:
-    failed = (s for s in record.steps.values() if s.status is StepStatus.FAILED and s.failures and not is_part(s.key))
-    others = [step.key for step in failed if step is not told]
+    failed = (s for s in record.steps.values() if s.status is StepStatus.FAILED and s.failures and s.cause is None)
+    others = [step.key for step in failed if step is not told and home_of(step.key, record) == step.key]
     if others:
         more = f" and {len(others) - _OTHERS_NAMED:,} more" if len(others) > _OTHERS_NAMED else ""
         yield ""

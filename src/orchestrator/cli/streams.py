@@ -42,6 +42,16 @@ def complete() -> None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
+def lacks_files(error: BaseException) -> bool:
+    """Whether it is that this process, or the machine, has too many open files."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
+
+
 def is_full(error: BaseException) -> bool:
     """Whether a stream takes no more. (An error of a named file has its name; a store's has been explained.)"""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

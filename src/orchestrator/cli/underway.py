@@ -1,7 +1,8 @@
 """What is under way: for each step or item the attempt that runs, the wait for the next one, or a recovery.
 
 A step has one place here: what its recovery runs for it (`fetch/mirror`) stands in the place of `fetch`, and leaves it
-to `fetch` when it has ended, which goes on to the next alternative or to its own end.
+to `fetch` when it has ended, which goes on to the next alternative or to its own end. What is under way is also found
+by the steps around it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.cli.keys import owner_of, row_of
 from orchestrator.cli.rows import Doing
 from orchestrator.cli.words import one_line
-from orchestrator.journal.fold import is_part
+from orchestrator.journal.keys import owners_of
 from orchestrator.journal.store import Note
 from orchestrator.types import StepKey
 
@@ -22,18 +22,21 @@ _LINE_CHARACTERS = 300
 
 @dataclass(slots=True)
 class UnderWay:
-    """The attempts under way, by row. Not thread-safe."""
+    """The attempts under way. `home` says in whose place a key stands. Not thread-safe."""
 
-    _rows: dict[StepKey, dict[StepKey, Doing]] = field(default_factory=dict)
+    home: Callable[[StepKey], StepKey]
+    #: A step -> the attempts under way of it and inside of it, by their places.
+    _inside: dict[StepKey, dict[StepKey, Doing]] = field(default_factory=dict)
 
     def of_row(self, row: StepKey) -> Mapping[StepKey, Doing]:
-        """By step or item, in the order in which they began."""
-        return self._rows.get(row, {})
+        """What is under way of a step and inside of it, by place, in the order in which it began."""
+        return self._inside.get(row, {})
 
     def of(self, key: StepKey) -> Doing | None:
         """What is under way for a step, or by a part of it: for `fetch` also what runs for it."""
-        doing = self.of_row(row_of(key)).get(owner_of(key))
-        return doing if doing is None or key in (doing.key, owner_of(key)) else None
+        home = self.home(key)
+        doing = self.of_row(home).get(home)
+        return doing if doing is None or key in (doing.key, home) else None
 
     def start(self, key: StepKey, attempt: int, at: float, recovery: str = "") -> Doing:
         """An attempt began; what a note said of it before stays."""
@@ -65,21 +68,30 @@ class UnderWay:
         mine = self.of(key)
         if mine is None:
             return
-        if is_part(key):
-            self._put(key, Doing(owner_of(key), mine.attempt, mine.since, recovery=mine.recovery))
+        home = self.home(key)
+        if home != key:
+            self._put(key, Doing(home, mine.attempt, mine.since, recovery=mine.recovery))
         else:
-            del self._rows[row_of(key)][key]
+            self._remove(key)
 
     def drop(self, renewed: Callable[[StepKey], bool]) -> None:
         """Forget what belongs to the steps that begin anew."""
-        for row in self._rows.values():
-            for key in [key for key in row if renewed(key)]:
-                del row[key]
+        for key in {key for inside in self._inside.values() for key in inside if renewed(key)}:
+            self._remove(key)
 
     def clear(self) -> None:
         """Nothing is under way."""
-        self._rows.clear()
+        self._inside.clear()
 
     def _put(self, key: StepKey, doing: Doing) -> Doing:
-        self._rows.setdefault(row_of(key), {})[owner_of(key)] = doing
+        home = self.home(key)
+        for owner in (home, *owners_of(home)):
+            self._inside.setdefault(owner, {})[home] = doing
         return doing
+
+    def _remove(self, home: StepKey) -> None:
+        for owner in (home, *owners_of(home)):
+            inside = self._inside.get(owner, {})
+            inside.pop(home, None)
+            if not inside:
+                self._inside.pop(owner, None)

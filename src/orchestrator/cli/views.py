@@ -17,6 +17,7 @@ from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.sentences import Sentences, heading
 from orchestrator.cli.streams import hush, is_full, pipe_is_broken
+from orchestrator.cli.thrift import Thrift
 from orchestrator.cli.words import one_line, stopwatch
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
@@ -27,6 +28,10 @@ from orchestrator.types import StepKey
 _LINES_SHOWN = 20
 #: Progress of one step is told this often.
 _PROGRESS_SECONDS = 10.0
+
+
+#: What is said of an execution that is not begun.
+QUEUED = "queued: another execution has its concurrency key; Ctrl-C leaves it in the queue"
 
 
 class View(Protocol):
@@ -71,7 +76,7 @@ class LineView:
 
     def __init__(self, board: Board, paper: Paper, hints: Hints, *, kept: bool) -> None:
         self._board, self._paper, self._kept = board, paper, kept
-        self._sentences = Sentences(board, hints if kept else None)
+        self._sentences, self._thrift = Sentences(board, hints if kept else None), Thrift(board)
         self._began: float | None = None
         self._held: dict[tuple[str, int], list[Note]] = {}
         self._shown: Counter[tuple[str, int]] = Counter()
@@ -82,9 +87,8 @@ class LineView:
         """A line for it."""
         if self._began is None:
             self._began = entry.at
-        if isinstance(entry.event, ev.ExecutionClaimed):
             self._write(self._paper.joined(*heading(self._board, kept=self._kept)))
-        for text in self._sentences.of(entry):
+        for text in self._thrift.of(entry, self._sentences):
             self._write(f"{stopwatch(entry.at - self._began)} {text}")
         if isinstance(entry.event, ev.StepStarted):
             with self._lock:
@@ -127,6 +131,8 @@ class LineView:
             hush(self._paper.stream)
 
     def _of_output(self, note: Note) -> str:
+        if not self._thrift.tells(StepKey(note.step_key)):
+            return ""
         attempt = (note.step_key, note.attempt)
         self._shown[attempt] += 1
         if self._shown[attempt] > _LINES_SHOWN + 1:
@@ -136,6 +142,8 @@ class LineView:
         return f"{note.step_key} | {one_line(note.text)}"
 
     def _of_progress(self, note: Note) -> str:
+        if not self._thrift.tells(StepKey(note.step_key)):
+            return ""
         if note.at - self._progress_at.setdefault(note.step_key, note.at) < _PROGRESS_SECONDS:
             return ""
         self._progress_at[note.step_key] = note.at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestrator.types import StepKey
@@ -57,9 +58,10 @@ class WorkTimes:
         for work in self._steps.values():
             work.end(at)
 
-    def forget(self, key: StepKey) -> None:
-        """The step begins anew."""
-        self._steps.pop(key, None)
+    def forget(self, renewed: Callable[[StepKey], bool]) -> None:
+        """These steps begin anew."""
+        for key in [key for key in self._steps if renewed(key)]:
+            del self._steps[key]
 
     def of(self, key: StepKey, now: float) -> float | None:
         """How long the step was worked on; None where it has not begun."""

@@ -28,6 +28,7 @@ EXPECTED = {
     errors.OwnedElsewhereError: ExitCode.OWNED_ELSEWHERE,
     errors.LeaseLostError: ExitCode.OWNED_ELSEWHERE,
     errors.ProcessesLeftError: ExitCode.OWNED_ELSEWHERE,
+    errors.ConcurrencyBusyError: ExitCode.OWNED_ELSEWHERE,
     errors.InterruptedExecution: ExitCode.INTERRUPTED,
     errors.ExecutionWaitsError: ExitCode.WAITS,
     errors.IllegalMoveError: ExitCode.BUG,

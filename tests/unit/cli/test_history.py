@@ -39,6 +39,30 @@ ERROR = {"message": "ConnectionError: refused\nagain", "category": "network"}
         (ev.VariablesChanged((("a", VALUE),), (), "fetch"), "writes a  source fetch"),
         (ev.StepSkipped(KEY, 1, "its condition was false"), "fetch  its condition was false"),
         (ev.LoopExpanded(KEY, 1, ()), "fetch  items 0"),
+        (ev.LoopExpanded(KEY, 1, (VALUE,), collects=True), "fetch  items 1  collects"),
+        (ev.ExecutionPaused("waiting", waits=True), "waiting  waits"),
+        (ev.CodeSeen({"handlers:give": "ab12"}), "handlers 1"),
+        (ev.BlockEntered(KEY, 1, 2, 1, (("n", VALUE),)), "fetch  attempt 2  case 2  inputs n"),
+        (ev.IterationStarted(KEY, 1, 0), "fetch  round 1"),
+        (ev.StepWaiting(KEY, 1, 1, "signal", None, "paid"), "fetch  attempt 1  for a signal  paid"),
+        (
+            ev.StepWaiting(KEY, 1, 1, "approval", None, "Go?", {"choices": ["yes", "no"]}),
+            "fetch  attempt 1  for an approval  Go?  choices yes, no",
+        ),
+        (ev.SignalReceived("paid", VALUE, "Ada", 7), "name paid  payload 3 bytes  by Ada"),
+        (ev.SignalTaken(KEY, 1, 12), "fetch  signal_position 12"),
+        (
+            ev.StepCancelled(KEY, 1, "enough", "ended 0.1 s after it was asked to"),
+            "fetch  enough  ended 0.1 s after it was asked to",
+        ),
+        (ev.StepInDoubt(KEY, 1, 2, "verify"), "fetch  attempt 2  policy verify"),
+        (
+            ev.StepFailed(KEY, 1, 1, ERROR, StepKey("inner")),
+            "fetch  attempt 1  ConnectionError: refused again  cause inner",
+        ),
+        (ev.ExecutionForked(ExecutionId("other"), 9), "source other  position_there 9"),
+        (ev.ExecutionRerun((KEY,), (), "Ada"), "fetch  by Ada"),
+        (ev.PipelineChanged(VALUE, VALUE, "f01", "/here", ("fetch",)), "fingerprint f01  changed fetch"),
     ],
 )
 def test_a_line_for_each_kind(event: ev.Event, told: str) -> None:

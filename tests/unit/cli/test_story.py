@@ -10,7 +10,7 @@ from orchestrator.cli.questions import Question
 from orchestrator.cli.story import step_story, story
 from orchestrator.cli.tracebacks import traceback_tail
 from orchestrator.cli.words import moment
-from orchestrator.journal.fold import FailedAttempt, Intervention, StepRecord
+from orchestrator.journal.step_record import FailedAttempt, Intervention, StepRecord
 from orchestrator.status import StepStatus
 from orchestrator.types import ExecutionId, StepKey
 
