@@ -240,3 +240,42 @@ def test_steps_by_hand(copy_example: CopyExample) -> None:
     assert [int(line.split()[0]) for line in told] == list(range(1, len(told) + 1))
     assert any("step_retrying" in line for line in told)
     assert any("checkpoint_restored" in line for line in told)
+
+
+# ---------------------------------------------------------------- season
+
+
+def summer() -> dict[str, list[tuple[float, float]]]:
+    """Year -> the highest temperature and the rain of each of its summer days."""
+    years: dict[str, list[tuple[float, float]]] = {}
+    for date, tmax, _, rain in seattle():
+        if date[5:7] in ("06", "07", "08"):
+            years.setdefault(date[:4], []).append((tmax, rain))
+    return years
+
+
+@pytest.mark.parametrize("choice", ["publish", "reject"])
+def test_season_report_waits_for_a_person_and_publishes_what_was_approved(tmp_path: Path, choice: str) -> None:
+    ignore = shutil.ignore_patterns("out", "__pycache__", ".orchestrator")
+    for name in ("season", "weather"):
+        shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=ignore)
+    folder = tmp_path / "season"
+    first = subprocess.run([*COMMAND, "run", "pipeline.yaml", "--id", "s"], cwd=folder, capture_output=True, text=True)
+    assert first.returncode == 3, first.stderr
+    assert not (folder / "out/summer.md").exists()
+
+    orchestrator(folder, "answer", "s", "review", choice, "--field", "title=Summers")
+
+    days = [tmax for year in summer().values() for tmax, _ in year]
+    bar = next(limit for limit in range(25, 65) if sum(tmax >= limit for tmax in days) <= 20)
+    draft = (folder / "out/summer.draft.md").read_text(encoding="utf-8")
+    assert f"{sum(tmax >= bar for tmax in days)} days of {bar} °C and more" in draft
+    for (year, measured), row in zip(summer().items(), tables(folder / "out/summer.draft.md")[0], strict=True):
+        rain = round(sum(rain for _, rain in measured), 1)
+        kind = "wet" if rain > 120 else "dry" if rain < 60 else "mild"
+        assert row == [year, str(rain), str(max(tmax for tmax, _ in measured)), kind]
+    assert (folder / "out/log.txt").read_text() == "completed\n"
+    published = folder / "out/summer.md"
+    assert published.exists() == (choice == "publish")
+    if choice == "publish":
+        assert published.read_text(encoding="utf-8") == f"# Summers\n\n{draft}"

@@ -30,7 +30,8 @@ def run(folder: Path, *command: str) -> str:
 
 
 def test_the_python_page(folder: Path) -> None:
-    run_file, handlers, built, resumed, look, failing, handler = blocks(ROOT / "docs/reference/python.md", "python")
+    page = blocks(ROOT / "docs/reference/python.md", "python")
+    run_file, handlers, built, resumed, look, people, failing, handler = page
     (folder / "handlers.py").write_text(handlers)
     (folder / "run_file.py").write_text(run_file.replace('{"hot": 30}', '{"hot": 30, "pace": 0}'))
     assert run(folder, "run_file.py").splitlines()[-1].isdigit()
@@ -39,6 +40,14 @@ def test_the_python_page(folder: Path) -> None:
     (folder / "pipeline.yaml").write_text("pipeline: p\nsteps:\n  - {id: a, set: {x: 1}}\n")
     (folder / "look.py").write_text(look)
     assert "monday completed 1 of 1" in run(folder, "look.py")
+    asks = 'pipeline: p\nsteps:\n  - {id: paid, signal: paid}\n  - {id: ask, approve: "Ship ${paid.amount}?"}\n'
+    (folder / "pipeline.yaml").write_text(asks + 'outputs: {by: "${ask.by}", choice: "${ask.choice}"}\n')
+    (folder / "people.py").write_text(people + "    print(result.outputs)\n")
+    assert run(folder, "people.py").splitlines() == [
+        "ask Ship 12? ('approve', 'reject')",
+        "{'by': 'ann', 'choice': 'approve'}",
+    ]
+    (folder / "pipeline.yaml").write_text("pipeline: p\nsteps:\n  - {id: a, set: {x: 1}}\n")
     (folder / "failing.py").write_text(failing)
     assert run(folder, "failing.py") == ""
     (folder / "resumed.py").write_text(resumed.replace('resume("monday")', 'resume("monday", store="journal.db")'))
