@@ -1,11 +1,18 @@
-"""Random pipelines of all kinds against the engine, cut and restarted at random: see `tests.machine.flow`."""
+"""Random pipelines of all kinds against the engine, cut and restarted at random: see `tests.machine.flow`.
+
+What is found here is shown as it is; `python -m tests.machine.flow` makes it small.
+"""
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from tests.machine.flow.machine import FlowMachine
 
 TestFlow = FlowMachine.TestCase
 TestFlow.settings = settings(
-    max_examples=250, stateful_step_count=5, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=250,
+    stateful_step_count=5,
+    deadline=None,
+    phases=(Phase.generate,),
+    suppress_health_check=list(HealthCheck),
 )

@@ -74,7 +74,7 @@ def _keys(state: Applied, mark: Mark) -> tuple[tuple[StepKey, ...], tuple[StepKe
 
 
 def _had_ended(owner: StepKey, then: Mapping[StepKey, StepRecord | None]) -> bool:
-    """Whether a step had ended then that has changed since: what it came to may be made of what differs inside of it."""
+    """Whether a step had ended then that has changed since: its output may be made of what differs inside of it."""
     was = then.get(owner)
     return was is not None and was.status not in (StepStatus.PENDING, StepStatus.RUNNING)
 
