@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS     ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format mutants fuzz bench bench-quick growth waiting peers audit docs lock clean
+.PHONY: help demo test lint format mutants flows fuzz bench bench-quick growth waiting peers audit docs lock clean
 
 help:           ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ format: .venv/.dev ## put the code into shape
 
 mutants: .venv/.dev ## break the code on purpose, one way at a time; the tests must notice (ARGS="WORD" takes some)
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+flows: .venv/.dev ## thousands of random pipelines against the engine, cut and restarted (ARGS="--examples 5000 --seed 1")
+	@$(BIN)/python -m tests.machine.flow $(ARGS)
 
 bench: .venv/.dev peers ## measure beside the peers and the disk (a quarter of an hour) into benchmarks/RESULTS.md, charts/, ROOMS.md
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -220,13 +220,37 @@ class Orchestrator:
         """
         return await self._with_engine(lambda engine: engine.wake(execution_id, patience_seconds=patience_seconds))
 
-    def retry(self, execution_id: str, step: str | None = None, *, wait: bool = False) -> ExecutionResult:
-        """Run the failed steps of a failed execution again, or the one named; what succeeded is kept."""
-        return _run_to_end(lambda: self.aretry(execution_id, step, wait=wait))
+    def retry(
+        self,
+        execution_id: str,
+        step: str | None = None,
+        *,
+        pipeline: Pipeline | str | Path | None = None,
+        accept_changes: bool = False,
+        wait: bool = False,
+    ) -> ExecutionResult:
+        """Run the failed steps of a failed execution again, or the one named; what succeeded is kept.
 
-    async def aretry(self, execution_id: str, step: str | None = None, *, wait: bool = False) -> ExecutionResult:
+        `pipeline` and `accept_changes` are those of `resume`.
+        """
+        return _run_to_end(
+            lambda: self.aretry(execution_id, step, pipeline=pipeline, accept_changes=accept_changes, wait=wait)
+        )
+
+    async def aretry(
+        self,
+        execution_id: str,
+        step: str | None = None,
+        *,
+        pipeline: Pipeline | str | Path | None = None,
+        accept_changes: bool = False,
+        wait: bool = False,
+    ) -> ExecutionResult:
         """`retry` for code on an event loop."""
-        return await self._with_engine(lambda engine: engine.retry(execution_id, step, wait=wait))
+        plan = None if pipeline is None else self._loaded(pipeline)
+        return await self._with_engine(
+            lambda engine: engine.retry(execution_id, step, pipeline=plan, accept_changes=accept_changes, wait=wait)
+        )
 
     def rerun(self, execution_id: str, step: str, *, by: str = "", wait: bool = False) -> ExecutionResult:
         """Run a step and all that depends on it afresh, whatever they came to; the rest is kept."""

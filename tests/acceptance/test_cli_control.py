@@ -135,6 +135,8 @@ def test_what_waits_is_told_and_gone_on_with_from_another_process(tmp_path: Path
     assert "signal x payment --payload JSON" in told and "resume x" not in told
     row = orchestrator(tmp_path, "list").stdout.splitlines()[1]
     assert re.search(r"x +shop +paused .* waiting for the signal 'payment' .* until \d{4}-", row)
+    other = orchestrator(tmp_path, "signal", "x", "paymnet").stdout
+    assert "it is kept until a step waits for it (now step paid waits for 'payment')" in " ".join(other.split())
     sent = as_json(tmp_path, "signal", "x", "payment", "--payload", '{"for": "bread"}', "--by", "Bob")
     assert (sent["waits"], sent["goes_on"]) == (["paid"], None)
     assert "already sent (by Bob)" in orchestrator(tmp_path, "show", "x").stdout
@@ -144,7 +146,7 @@ def test_what_waits_is_told_and_gone_on_with_from_another_process(tmp_path: Path
     asked = orchestrator(tmp_path, "approvals").stdout
     for line in ("? ok of shop, execution x", "who may answer: ada", "field note: string, required"):
         assert line in asked
-    assert re.search(r"approve +.* answer x ok approve --field note=STRING$", asked, flags=re.MULTILINE)
+    assert re.search(r"approve +.* answer x ok approve --field note=STRING --by NAME$", asked, flags=re.MULTILINE)
 
     def refused(*arguments: object) -> str:
         return orchestrator(tmp_path, "answer", "x", "ok", *arguments, exits=2).stderr
@@ -251,6 +253,28 @@ def test_pause_from_another_process_and_cancel_where_nobody_runs_it(tmp_path: Pa
     assert (given_up["status"], given_up["owner"], given_up["not_stopped"]) == ("cancelled", None, {})
 
 
+def test_an_answer_does_not_lift_a_pause(tmp_path: Path) -> None:
+    write_pipeline(tmp_path, "{id: ok, approve: 'Go?'}", rest="outputs: {choice: '${ok.choice}'}\n")
+    orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "x", exits=3)
+    orchestrator(tmp_path, "pause", "x", "--reason", "lunch", "--by", "Ada")
+    told = orchestrator(tmp_path, "answer", "x", "ok", "approve").stdout
+    assert "step ok is answered: approve; the execution is paused by Ada: lunch" in told and "resume x" in told
+    assert "paused by Ada: lunch" in orchestrator(tmp_path, "list").stdout
+    assert as_json(tmp_path, "resume", "x")["outputs"] == {"choice": "approve"}
+
+
+def test_a_failure_that_is_borne_and_steps_further_in_are_found(tmp_path: Path) -> None:
+    fetch = "{id: fetch, call: 'handlers:fail_until', with: {file: /nowhere/at/all}}"
+    block = f"steps: [{fetch}, {{id: parse, needs: [fetch], set: {{a: 1}}}}]"
+    write_pipeline(tmp_path, f"{{id: all, for_each: [1, 2], on_item_failure: collect, {block}}}")
+    orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "x", "-q")
+    shown = orchestrator(tmp_path, "show", "x").stdout
+    assert re.search(r"✗ +fetch .* failed: \w+", shown) and re.search(r"· +parse +not run", shown)
+    assert "pending" not in shown
+    for verb in ("show", "logs"):
+        assert "did you mean 'all[0].fetch'" in orchestrator(tmp_path, verb, "x", "fetch", exits=2).stderr
+
+
 # ---------------------------------------------------------------- again, elsewhere, otherwise
 
 
@@ -273,6 +297,10 @@ def test_back_to_a_checkpoint_in_the_same_execution_or_in_another(tmp_path: Path
     assert (later["execution_id"], later["forked_from"], later["status"]) == ("z", "x", "paused")
     plan = as_json(tmp_path, "plan", "z")
     assert [(step["key"], step["action"]) for step in plan["steps"]] == [("one", "reuse"), ("two", "run")]
+    write_pipeline(tmp_path, "{id: one, set: {a: '${n}'}}", rest="inputs: {n: {type: number, default: 1}}\n")
+    orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "typed", "-q")
+    unfit = orchestrator(tmp_path, "fork", "typed", "--set", "n=abc", exits=2).stderr
+    assert "variable 'n': expected a number, got the text 'abc'" in unfit
     assert "did you mean 'who'" in orchestrator(tmp_path, "fork", "x", "--set", "whoo=1", exits=2).stderr
 
     assert "two will run again" in orchestrator(tmp_path, "restore", "x", "--to", "base").stdout
@@ -304,6 +332,14 @@ def test_going_on_with_a_file_that_was_changed(tmp_path: Path) -> None:
     orchestrator(tmp_path, "signal", "x", "go")
     done = as_json(tmp_path, "resume", "x", "--file", "pipeline.yaml", "--accept-changes")
     assert done["outputs"] == {"one": 1, "new": 2}
+
+    write_pipeline(tmp_path, "{id: one, run: exit 1}")
+    orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "failed", "-q", exits=1)
+    write_pipeline(tmp_path, "{id: one, run: exit 0}")
+    told = orchestrator(tmp_path, "resume", "failed", "--file", "pipeline.yaml", exits=2).stderr
+    assert "fork failed --later`" in told and "resume NEW --file pipeline.yaml`" in told
+    orchestrator(tmp_path, "fork", "failed", "--id", "again", "--later")
+    assert as_json(tmp_path, "resume", "again", "--file", "pipeline.yaml")["status"] == "completed"
 
 
 def test_a_concurrency_key_that_is_taken_is_told(tmp_path: Path) -> None:

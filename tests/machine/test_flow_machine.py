@@ -10,7 +10,7 @@ from tests.machine.flow.machine import FlowMachine
 
 TestFlow = FlowMachine.TestCase
 TestFlow.settings = settings(
-    max_examples=250,
+    max_examples=200,
     stateful_step_count=5,
     deadline=None,
     phases=(Phase.generate,),

@@ -82,6 +82,9 @@ class Told:
                 assert before not in OVER, "it has ended"
                 self.steps[step] = StepStatus.SKIPPED
             case T.STEP_RETRYING:
+                if event.data.get("afresh"):  # what was inside of it goes
+                    for inner in [one for one in self.steps if OWNERS.get(one) == step and self.belongs(one, step)]:
+                        del self.steps[inner]
                 self.steps[step] = StepStatus.PENDING if before in OVER else before
                 self.percentages[step] = 0.0
             case T.PROGRESS_UPDATE:

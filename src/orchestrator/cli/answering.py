@@ -65,14 +65,15 @@ def answer(
         value = _value(question, decision, fields, given)
         orchestrator.answer(execution_id, step, decision, value, login() if by is None else by)
         owner = _who_goes_on(orchestrator, execution_id)
-    if not (later or owner):
+        paused = "" if owner else _paused_by_a_person(orchestrator, execution_id)
+    if not (later or owner or paused):
         from orchestrator.errors import OwnedElsewhereError
 
         try:
             return go_on(execution_id, options, lambda o: o.aresume(execution_id, wait=wait))
         except OwnedElsewhereError as exc:  # somebody else was faster; the answer is there for them
             owner = exc.owner
-    _tell(execution_id, step, decision, owner, options)
+    _tell(execution_id, step, decision, owner, options, paused)
     return 0
 
 
@@ -112,16 +113,29 @@ def _who_goes_on(orchestrator: Orchestrator, execution_id: str) -> str | None:
     return owner
 
 
-def _tell(execution_id: str, step: str, decision: str, owner: str | None, options: Mapping[str, Any]) -> None:
+def _paused_by_a_person(orchestrator: Orchestrator, execution_id: str) -> str:
+    """The words of a pause that somebody asked for, which `resume` alone lifts; nothing where nobody did."""
+    from orchestrator.status import ExecutionStatus
+
+    record = orchestrator.show(execution_id)
+    asked = record.status is ExecutionStatus.PAUSED and not record.waits and record.pause_reason.startswith("paused")
+    return record.pause_reason if asked else ""
+
+
+def _tell(
+    execution_id: str, step: str, decision: str, owner: str | None, options: Mapping[str, Any], paused: str = ""
+) -> None:
     """The answer is kept, and this is who goes on."""
     from orchestrator.cli.paper import Paper
+    from orchestrator.cli.words import one_line
 
     paper = Paper(sys.stdout)
     if options["as_json"]:
         paper.json({"execution_id": execution_id, "step": step, "decision": decision, "goes_on": owner})
     elif not options["quiet"]:
         told = f"{paper.symbol('completed')} step {step} is answered: {decision}"
-        paper.lines(paper.prose(f"{told}; {owner} goes on with it" if owner else told, hanging="  "))
+        then = f"; {owner} goes on with it" if owner else f"; the execution is {one_line(paused)}" if paused else ""
+        paper.lines(paper.prose(told + then, hanging="  "))
         if owner is None:
             paper.line()
             paper.line(f"  {'go on':<9}{paper.bold(hints(options['store']).command('resume', execution_id))}")

@@ -61,7 +61,8 @@ def _data(question: Question) -> Mapping[str, Any]:
 
 
 def _lines(question: Question, paper: Paper, hints: Hints) -> Iterator[str]:
-    from orchestrator.cli.waiting import about_approval, required_fields
+    from orchestrator.cli.sentences import answer_options
+    from orchestrator.cli.waiting import about_approval
     from orchestrator.cli.words import clean, moment, one_line
 
     pipeline = one_line(question.pipeline_id)
@@ -76,6 +77,7 @@ def _lines(question: Question, paper: Paper, hints: Hints) -> Iterator[str]:
         yield from map(paper.dim, paper.prose(told, "    "))
     columns = max(len(choice) for choice in question.choices) + 2
     for choice in question.choices:
-        words = (choice, *required_fields(ask)) if question.kind == "approval" else (choice,)
+        value = ("--value", "JSON") if choice == "skip" else ()
+        words = (choice, *(answer_options(ask) if question.kind == "approval" else value))
         command = hints.command("answer", question.execution_id, question.key, *words)
         yield f"    {one_line(choice):<{columns}}{paper.bold(command)}"

@@ -40,7 +40,8 @@ def cancel(execution_id: str, **options: Any) -> int:
     """Give an execution up, and show that it has stopped.
 
     Whoever runs the execution asks what runs of it to end, then ends it; its `finally` steps run; what cannot be ended
-    is named. This waits until that is recorded. Exit code 0: it is cancelled; 1: it had ended otherwise before.
+    is named. This waits until that is recorded. Exit code 0: it is cancelled; 1: it ended otherwise meanwhile; 2: it
+    had ended before.
     """
     return _ask("cancel", execution_id, **options)
 

@@ -10,7 +10,7 @@ from orchestrator.cli.board import Board
 from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.story import story
-from orchestrator.cli.waiting import only_waits, waiting_lines, waits_data
+from orchestrator.cli.waiting import only_a_time, only_waits, waiting_lines, waits_data
 from orchestrator.cli.words import count, duration, in_brief, one_line
 from orchestrator.execution.engine import ExecutionResult
 from orchestrator.journal.store import Store
@@ -91,7 +91,8 @@ class Ending:
 
     def _verbs(self) -> Iterator[str]:
         status = self.result.status
-        if status is ExecutionStatus.PENDING or (status is ExecutionStatus.PAUSED and not only_waits(self.board)):
+        told = only_waits(self.board) or only_a_time(self.board)
+        if status is ExecutionStatus.PENDING or (status is ExecutionStatus.PAUSED and not told):
             yield "resume"
 
     def _kept_steps(self) -> str:

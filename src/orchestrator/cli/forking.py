@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,13 +72,17 @@ def restore(execution_id: str, checkpoint: str, store: str | None, as_json: bool
     Its steps and variables stand then as they stood there, and it is paused: `resume` goes on from there. Its history
     stays. An execution that a process runs is to be paused first.
     """
+    from orchestrator.cli.look import outline_of
     from orchestrator.cli.paper import Paper
     from orchestrator.journal import events as ev
 
     with opened(store) as orchestrator:
         orchestrator.restore(execution_id, checkpoint)
         record, entries = orchestrator.show(execution_id), orchestrator.history(execution_id)
+        order = outline_of(orchestrator, entries).order
     restored = [entry.event for entry in entries if isinstance(entry.event, ev.ExecutionRestored)][-1]
+    places = {key: place for place, key in enumerate(order)}
+    again = sorted(restored.keys, key=lambda key: (places.get(key, len(places)), key))
     paper = Paper(sys.stdout)
     if as_json:
         paper.json(
@@ -85,12 +90,12 @@ def restore(execution_id: str, checkpoint: str, store: str | None, as_json: bool
                 "execution_id": execution_id,
                 "checkpoint": checkpoint,
                 "status": record.status,
-                "again": list(restored.keys),
+                "again": again,
             }
         )
         return
-    again = f"; {', '.join(restored.keys)} will run again" if restored.keys else ""
-    told = f"{paper.symbol('completed')} {execution_id} is set back to checkpoint {checkpoint}{again}"
+    then = f"; {', '.join(again)} will run again" if again else ""
+    told = f"{paper.symbol('completed')} {execution_id} is set back to checkpoint {checkpoint}{then}"
     paper.lines(paper.prose(told, hanging="  "))
     paper.line()
     paper.line(f"  {'go on':<9}{paper.bold(hints(store).command('resume', execution_id))}")
@@ -130,28 +135,49 @@ def fork(
         variables = _variables(orchestrator, execution_id, given) if given else {}
         new = orchestrator.fork(execution_id, at=at, fork_id=fork_id, variables=variables, from_step=step)
         record = orchestrator.show(new)
+    position = record.forked_from[1] if record.forked_from is not None else 0
     if not later:
-        return go_on(new, options, lambda o: o.aresume(new, wait=wait))
-    _tell(new, execution_id, record.forked_from[1] if record.forked_from is not None else 0, options)
+        from orchestrator.errors import ConcurrencyBusyError
+
+        try:
+            return go_on(new, options, lambda o: o.aresume(new, wait=wait))
+        except ConcurrencyBusyError:  # it is made all the same
+            _tell(new, execution_id, position, options)
+            raise
+    _tell(new, execution_id, position, options)
     return 0
 
 
 def _variables(orchestrator: Orchestrator, execution_id: str, given: Mapping[str, str]) -> Mapping[str, Any]:
     """The values that were given, each by the type of the input that it stands for. Raises InputError."""
     from orchestrator.cli.look import outline_of
-    from orchestrator.cli.typed import typed
     from orchestrator.errors import InputError
     from orchestrator.pipelines.wording import did_you_mean
 
     record = orchestrator.show(execution_id)
     outline = outline_of(orchestrator, orchestrator.history(execution_id))
-    types = {name: str(spec.get("type", "any")) for name, spec in outline.definition.get("inputs", {}).items()}
-    known = dict.fromkeys([*types, *record.inputs, *record.variables, *outline.order])
+    inputs: Mapping[str, Mapping[str, Any]] = outline.definition.get("inputs", {})
+    known = dict.fromkeys([*inputs, *record.inputs, *record.variables, *outline.order])
     for name in given:
         if name not in known:
             hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
             raise InputError(f"execution {execution_id} has no variable {name!r}; {hint}")
-    return {name: typed(f"variable {name!r}", text, types.get(name, "any")) for name, text in given.items()}
+    return {name: _variable(name, text, inputs.get(name, {})) for name, text in given.items()}
+
+
+def _variable(name: str, text: str, spec: Mapping[str, Any]) -> Any:
+    """A value that fits the input of that name, as one that is given to `run` does. Raises InputError."""
+    from orchestrator.cli.typed import typed
+    from orchestrator.errors import InputError
+    from orchestrator.pipelines.input_types import unfit
+
+    type_word = str(spec.get("type", "any"))
+    value = typed(f"variable {name!r}", text, type_word)
+    if value is None and "default" in spec and spec["default"] is None:
+        return None
+    if fault := unfit(value, type_word):
+        raise InputError(f"variable {name!r}: {fault}")
+    return Path.cwd() / value if type_word == "path" else value
 
 
 def _tell(new: str, source: str, position: int, options: Mapping[str, Any]) -> None:

@@ -29,14 +29,20 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.model import Pipeline
 
 
-@click.command(epilog=CTRL_C)
-@click.argument("execution_id", metavar="ID")
-@click.option(
+file_option = click.option(
     "--file",
     type=click.Path(path_type=Path),
     help="Go on with this pipeline file instead of the pipeline that was recorded.",
 )
-@click.option("--accept-changes", is_flag=True, help="With --file: also where it changes steps that have ended.")
+accept_option = click.option(
+    "--accept-changes", is_flag=True, help="With --file: also where it changes steps that have ended."
+)
+
+
+@click.command(epilog=CTRL_C)
+@click.argument("execution_id", metavar="ID")
+@file_option
+@accept_option
 @wait_option
 @running_options("disk", "process")
 def resume(execution_id: str, file: Path | None, accept_changes: bool, wait: bool, **options: Any) -> int:
@@ -46,44 +52,68 @@ def resume(execution_id: str, file: Path | None, accept_changes: bool, wait: boo
     the one that was recorded when the execution began: the handlers' code is read anew, the YAML file is read where
     --file names it.
     """
-    from orchestrator.pipelines.model import Pipeline
+    pipeline = _loaded(file, accept_changes)
 
-    if accept_changes and file is None:
-        raise click.UsageError("--accept-changes goes with --file")
-    pipeline = Pipeline.load(file) if file is not None else None
-    return go_on(
-        execution_id,
-        options,
-        lambda o: o.aresume(execution_id, pipeline=pipeline, accept_changes=accept_changes, wait=wait),
-        pipeline,
-    )
+    async def on(orchestrator: Orchestrator) -> ExecutionResult:
+        from orchestrator.errors import NotResumableError
+
+        try:
+            return await orchestrator.aresume(execution_id, pipeline=pipeline, accept_changes=accept_changes, wait=wait)
+        except NotResumableError as exc:
+            if file is None:
+                raise
+            typed = hints(options["store"])
+            if exc.status == "failed":
+                hint = f"`{typed.command('retry', execution_id, '--file', str(file))}` takes the file"
+            else:
+                fork = typed.command("fork", execution_id, "--later")
+                hint = f"a fork takes the file: `{fork}`, then `{typed.command('resume', 'NEW', '--file', str(file))}`"
+            raise NotResumableError(execution_id, exc.status, hint) from None
+
+    return go_on(execution_id, options, on, pipeline)
 
 
 @click.command(epilog=CTRL_C)
 @click.argument("execution_id", metavar="ID")
 @click.option("--step", metavar="KEY", help="Only this failed step, `load` or `months[3]`.  [default: all of them]")
+@file_option
+@accept_option
 @wait_option
 @running_options("disk", "process")
-def retry(execution_id: str, step: str | None, wait: bool, **options: Any) -> int:
+def retry(
+    execution_id: str, step: str | None, file: Path | None, accept_changes: bool, wait: bool, **options: Any
+) -> int:
     """Run the failed steps of a failed execution again.
 
     What succeeded is kept; each failed step has all its attempts anew. The pipeline is the one that was recorded when
-    the execution began: the handlers' code is read anew, the YAML file is not.
+    the execution began: the handlers' code is read anew, the YAML file is read where --file names it.
     """
+    pipeline = _loaded(file, accept_changes)
 
     async def again(orchestrator: Orchestrator) -> ExecutionResult:
         from orchestrator.cli.look import abandoned
         from orchestrator.errors import NotResumableError
 
         try:
-            return await orchestrator.aretry(execution_id, step, wait=wait)
+            return await orchestrator.aretry(
+                execution_id, step, pipeline=pipeline, accept_changes=accept_changes, wait=wait
+            )
         except NotResumableError:
             if not abandoned(orchestrator, execution_id):
                 raise
             go_on = f"its process is gone; `orchestrator resume {execution_id}` goes on with it"
             raise NotResumableError(execution_id, "abandoned", go_on) from None
 
-    return go_on(execution_id, options, again)
+    return go_on(execution_id, options, again, pipeline)
+
+
+def _loaded(file: Path | None, accept_changes: bool) -> Pipeline | None:
+    """The pipeline file that takes the place of what was recorded."""
+    from orchestrator.pipelines.model import Pipeline
+
+    if accept_changes and file is None:
+        raise click.UsageError("--accept-changes goes with --file")
+    return Pipeline.load(file) if file is not None else None
 
 
 @click.command(epilog=CTRL_C)

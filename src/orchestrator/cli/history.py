@@ -45,7 +45,8 @@ def history(execution_id: str, store: str | None, as_json: bool) -> None:
     positions = len(str(entries[-1].position))
     for entry in entries:
         place = f"{entry.position:>{positions}}  {time_of_day(entry.at)}"
-        paper.line(f"{paper.dim(place)}  {kind_of(entry.event):<{_KIND_COLUMNS}}  {in_words(entry)}")
+        told = f"{kind_of(entry.event):<{_KIND_COLUMNS}}  {in_words(entry)}"
+        paper.lines(paper.prose(told, f"{paper.dim(place)}  ", " " * (len(place) + 2)))
 
 
 def facts(entry: Entry, *, whole: bool) -> Iterator[tuple[str, Any]]:

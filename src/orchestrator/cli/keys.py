@@ -7,7 +7,7 @@ holds a block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.keys import is_inside, owners_of, place_of, split_item_key
@@ -39,6 +39,15 @@ def label_of(key: StepKey) -> str:
         return key if place is None else key[len(found[0]) - len(place.name) :]
     place = place_of(key)
     return key if place is None else place.name
+
+
+def meant(key: str, known: Iterable[str]) -> str:
+    """`did you mean 'prepare.fetch'?`: the nearest keys, or those of the steps further in that have this name."""
+    from orchestrator.pipelines.wording import did_you_mean, one_of
+
+    found = [StepKey(other) for other in known]
+    inside = [repr(str(other)) for other in found if other != key and label_of(other) == key][:2]
+    return f"did you mean {one_of(inside)}?" if inside else did_you_mean(key, found)
 
 
 def renewed_by(keys: Collection[StepKey], expanded: Collection[StepKey]) -> Callable[[StepKey], bool]:

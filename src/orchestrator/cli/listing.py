@@ -97,7 +97,7 @@ def _table(found: Sequence[Summary], paper: Paper) -> None:
         for summary in found
     ]
     table = [[paper.dim(word) for word in ("EXECUTION", "PIPELINE", "STATUS", "STEPS", "CREATED")], *rows]
-    if any(summary.message for summary in found) and _room(table, paper) < _MESSAGE_COLUMNS:
+    if any(_message(summary) for summary in found) and _room(table, paper) < _MESSAGE_COLUMNS:
         table = [cells[:-1] for cells in table]  # why it stands still says more than when it began
     room = _room(table, paper)
     messages = [shorten(_message(summary), room) if room > 0 else "" for summary in found]
@@ -107,8 +107,11 @@ def _table(found: Sequence[Summary], paper: Paper) -> None:
 def _message(summary: Summary) -> str:
     """Why it stands still or failed; of one that waits for a time also until when."""
     from orchestrator.cli.words import moment, one_line
+    from orchestrator.status import ExecutionStatus
 
     due = summary.next_due
+    if summary.status is ExecutionStatus.PENDING and summary.concurrency_key is not None and not summary.message:
+        return f"queued by its concurrency key {one_line(summary.concurrency_key)!r}"
     return one_line(summary.message) + (f" until {moment(due)}" if due is not None and isfinite(due) else "")
 
 

@@ -65,11 +65,11 @@ def _notes(orchestrator: Orchestrator, execution_id: str, step: str | None, *, f
 
     record = orchestrator.show(execution_id)
     if step is not None and step not in record.steps:
+        from orchestrator.cli.keys import meant
         from orchestrator.errors import InputError
 
-        raise InputError(
-            f"execution {execution_id} has begun no step {step!r}; `orchestrator show` tells how it stands"
-        )
+        hint = meant(step, record.steps) or f"`orchestrator show {execution_id}` tells how it stands"
+        raise InputError(f"execution {execution_id} has begun no step {step!r}; {hint}")
     seen = 0
     while True:
         runs = _runs(orchestrator, execution_id)  # asked before the notes are: what comes after them is not missed

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.app import Orchestrator
 from orchestrator.cli.board import Board
+from orchestrator.cli.keys import meant
 from orchestrator.cli.outline import Outline
 from orchestrator.cli.questions import SIGNAL, Question
 from orchestrator.errors import InputError
@@ -17,7 +18,6 @@ from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.keys import block_key, item_key
 from orchestrator.journal.step_record import StepRecord
 from orchestrator.journal.store import Message, Query, Summary
-from orchestrator.pipelines.wording import did_you_mean
 from orchestrator.status import ExecutionStatus, StepStatus
 from orchestrator.types import ExecutionId, StepKey
 
@@ -62,7 +62,7 @@ class Look:
         """The record of a step that there is, begun or not. Raises InputError."""
         if key in self.record.steps or self.board.outline.step(StepKey(key)) is not None:
             return self.record.steps.get(StepKey(key)) or StepRecord(StepKey(key))
-        hint = did_you_mean(key, [*self.board.order, *self.record.steps])
+        hint = meant(key, [*self.board.order, *self.record.steps])
         raise InputError(f"execution {self.record.execution_id} has no step {key!r}" + (f"; {hint}" if hint else ""))
 
     def output(self, step: StepRecord) -> tuple[Any] | None:

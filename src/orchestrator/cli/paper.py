@@ -14,6 +14,8 @@ from orchestrator.cli.words import json_text, plain_data, printable
 
 #: Where nobody's terminal sets a width, lines are as long as they are; this is for what is shortened anyway.
 _WIDE = 160
+#: A last column of a table in fewer columns than these is not worth ending between words.
+_LAST_COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,27 @@ class Paper:
         return self.paint(getattr(self.symbols, state, " "), COLOURS.get(state))
 
     def table(self, rows: Sequence[Sequence[str]], *, indent: str = "", right: Sequence[int] = ()) -> None:
-        """Rows of cells in columns; the columns of `right` are aligned to the right. Cells may be painted."""
+        """Rows of cells in columns; the columns of `right` are aligned to the right. Cells may be painted.
+
+        On a terminal the last column is ended between words where the terminal would cut through one, if there is room.
+        """
         if not rows:
             return
         widths = [max(visible(row[i]) for row in rows) for i in range(len(rows[0]))]
+        before = len(indent) + sum(width + 2 for width in widths[:-1])
+        room = self.width - before
+        wraps = self.is_terminal and widths[-1] > room >= _LAST_COLUMNS and len(rows[0]) - 1 not in right
         for row in rows:
             cells = []
             for i, cell in enumerate(row):
                 pad = " " * (widths[i] - visible(cell))
                 cells.append(pad + cell if i in right else cell + pad)
-            self.line(indent + "  ".join(cells))
+            if not wraps:
+                self.line(indent + "  ".join(cells))
+                continue
+            first, *more = wrapped(row[-1], room, room)
+            self.line(indent + "  ".join([*cells[:-1], first]))
+            self.lines(" " * before + line for line in more)
 
 
 def wrapped(text: str, first: int, later: int) -> list[str]:

@@ -33,17 +33,21 @@ def signal(execution_id: str, name: str, text: str | None, by: str | None, store
         orchestrator.signal(execution_id, name, payload, login() if by is None else by)
         (found,) = orchestrator.list(Query(execution_id=execution_id))
         record = orchestrator.show(execution_id)
-    waits = [
-        step.key
+    awaited = {
+        step.key: step.waiting_for.subject
         for step in record.steps.values()
-        if step.waiting and step.waiting_for is not None and step.waiting_for.subject == name
-    ]
+        if step.waiting and step.waiting_for is not None and step.waiting_for.kind == "signal"
+    }
+    waits = [key for key, subject in awaited.items() if subject == name]
     owner = None if found.abandoned else found.owner
     paper = Paper(sys.stdout)
     if as_json:
         paper.json({"execution_id": execution_id, "signal": name, "waits": waits, "goes_on": owner})
         return
     takes = f"step {waits[0]} waits for it" if waits else "it is kept until a step waits for it"
+    if awaited and not waits:
+        key, subject = next(iter(awaited.items()))
+        takes += f" (now step {key} waits for {one_line(subject)!r})"
     told = f"{paper.symbol('completed')} the signal {one_line(name)!r} is sent: {takes}"
     paper.lines(paper.prose(f"{told}; {owner} goes on with it" if owner else told, hanging="  "))
     if owner is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from orchestrator.cli.board import Board
 from orchestrator.cli.hints import Hints
@@ -52,7 +52,8 @@ class Sentences:
             case ev.InterventionAnswered(key=key, decision=decision, by=by):
                 yield f"{key} answered: {decision}{_by(by)}"
             case ev.StepCancelled(key=key, reason=reason, how=how):
-                yield f"{key} cancelled: {one_line(reason)}" + (f" ({one_line(how)})" if how else "")
+                why = f": {one_line(reason)}" if reason else ""
+                yield f"{key} cancelled{why}" + (f" ({one_line(how)})" if how else "")
             case ev.StepInDoubt(key=key, attempt=attempt, policy=policy):
                 yield f"{key} in doubt: nobody knows what attempt {attempt} came to; {_POLICY.get(policy, policy)}"
             case ev.DeadlinePassed(key=key):
@@ -162,7 +163,16 @@ def how_to_answer(hints: Hints, board: Board, question: Question) -> str:
         return f"send it with {hints.command('signal', board.execution_id, question.instructions)}"
     first, *others = question.choices
     more = f" (or {', or '.join(others)})" if others else ""
-    return f"answer with {hints.command('answer', board.execution_id, question.key, first)}{more}"
+    command = hints.command("answer", board.execution_id, question.key, first, *answer_options(question.ask))
+    return f"answer with {command}{more}"
+
+
+def answer_options(ask: Mapping[str, Any]) -> list[str]:
+    """The options that an answer to an approval needs: who says so, and each field of the form without a default."""
+    form: Mapping[str, Mapping[str, Any]] = ask.get("form", {})
+    required = [(name, spec) for name, spec in form.items() if "default" not in spec]
+    fields = [word for name, spec in required for word in ("--field", f"{name}={str(spec.get('type', 'any')).upper()}")]
+    return [*fields, "--by", "NAME"] if ask.get("who") else fields
 
 
 def _named(keys: tuple[str, ...]) -> str:

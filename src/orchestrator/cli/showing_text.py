@@ -13,13 +13,15 @@ from orchestrator.cli.paper import COLOURS, Paper, visible
 from orchestrator.cli.rows import Row
 from orchestrator.cli.sentences import awaited
 from orchestrator.cli.story import step_story, story
-from orchestrator.cli.waiting import how_to_answer, only_waits, waiting_lines
-from orchestrator.cli.words import clean, count, duration, json_text, moment, one_line, plain_data
-from orchestrator.status import UNFINISHED
+from orchestrator.cli.waiting import how_to_answer, only_a_time, only_waits, waiting_lines
+from orchestrator.cli.words import clean, count, duration, json_text, moment, one_line, plain_data, shorten
+from orchestrator.status import ENDED, UNFINISHED
 
 #: Lines of a traceback, for the execution that it ended and for the step that it belongs to.
 _TRACEBACK_LINES, _WHOLE_TRACEBACK = 12, 200
 _NAME_COLUMNS = 40
+#: Of why a step failed whose failure is borne.
+_WHY_COLUMNS = 120
 
 
 def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
@@ -71,6 +73,11 @@ def _told(row: Row, look: Look) -> Iterator[str]:
         yield f"waiting {awaited(row.asked)}"
     elif row.state == "cancelled" and row.reason:
         yield f"cancelled: {one_line(row.reason)}"
+    elif row.state == "pending" and look.record.status in ENDED:
+        yield "not run"
+    elif row.state == "failed" and look.record.failed_step is None and not row.opened:  # no story below tells why
+        why = (look.step(row.key).error or {}).get("message", "no message")
+        yield f"failed: {shorten(one_line(str(why)), _WHY_COLUMNS)}"
     elif row.state != "completed":
         yield row.state
     if row.case is not None:
@@ -97,7 +104,7 @@ def _told(row: Row, look: Look) -> Iterator[str]:
 def _next(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     resume = ("resume", "go on")
     verb = {"failed": ("retry", "retry"), "paused": resume, "abandoned": resume}.get(look.state)
-    if look.state == "paused" and only_waits(look.board):
+    if look.state == "paused" and (only_waits(look.board) or only_a_time(look.board)):
         verb = None
     for word, purpose in (verb, ("logs", "logs")) if verb else (("logs", "logs"),):
         yield f"  {purpose:<9}{paper.bold(hints.command(word, look.record.execution_id))}"

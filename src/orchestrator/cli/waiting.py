@@ -9,7 +9,7 @@ from orchestrator.cli.board import Board
 from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.questions import APPROVAL, FAILURE, SIGNAL, TIME, Question
-from orchestrator.cli.sentences import awaited
+from orchestrator.cli.sentences import answer_options, awaited
 from orchestrator.cli.story import step_story
 from orchestrator.cli.words import clean, count, iso, moment, one_line
 
@@ -26,6 +26,12 @@ def only_waits(board: Board) -> bool:
         return False
     kinds = {question.kind for question in questions.waits()}
     return bool(kinds) and TIME not in kinds
+
+
+def only_a_time(board: Board) -> bool:
+    """Whether nothing but times are awaited: what goes on then stands beside each of them."""
+    kinds = {question.kind for question in board.questions.waits()}
+    return board.record.waits and kinds == {TIME} and not board.questions.posted
 
 
 def waiting_lines(board: Board, paper: Paper, hints: Hints | None, *, traceback_lines: int) -> Iterator[str]:
@@ -100,20 +106,13 @@ def _commands(board: Board, question: Question, hints: Hints) -> Iterator[tuple[
             yield "skip", hints.command("answer", id_, question.key, "skip", "--value", "JSON")
             yield "give up", hints.command("answer", id_, question.key, "abort")
         case "approval":
-            fields = required_fields(question.ask)
+            options = answer_options(question.ask)
             for choice in question.choices:
-                yield one_line(choice), hints.command("answer", id_, question.key, choice, *fields)
+                yield one_line(choice), hints.command("answer", id_, question.key, choice, *options)
         case "signal":
             yield "send it", hints.command(SIGNAL, id_, question.instructions, "--payload", "JSON")
         case _:
             yield "go on", hints.command("resume", id_, "--wait")
-
-
-def required_fields(ask: Mapping[str, Any]) -> list[str]:
-    """The options that give each field of a form that must be given: `--field note=STRING`."""
-    form: Mapping[str, Mapping[str, Any]] = ask.get("form", {})
-    required = [(name, spec) for name, spec in form.items() if "default" not in spec]
-    return [word for name, spec in required for word in ("--field", f"{name}={str(spec.get('type', 'any')).upper()}")]
 
 
 def about_approval(ask: Mapping[str, Any], deadline: float | None) -> Iterator[str]:

@@ -73,6 +73,8 @@ class ExecutionRecord:
     checkpoints: dict[str, int] = field(default_factory=dict)
     #: The signals that came, by the position of their event.
     signals: dict[int, Signal] = field(default_factory=dict)
+    #: Those of them that nobody has taken: name -> their positions, the first that came first.
+    signals_kept: dict[str, dict[int, None]] = field(default_factory=dict)
     #: Who asked for its end, while that is not reached; None where nobody did.
     cancel: ev.CancelRequested | None = None
     #: Whether a paused execution waits for a message, or for `waits_until` (None: for a message alone).
@@ -188,6 +190,7 @@ class ExecutionRecord:
                 self._apply_wait(event, at)
             case ev.SignalReceived(name=name, payload=payload, by=by, message=message):
                 self.signals[entry.position] = Signal(name, payload, at, by, message)
+                self.signals_kept.setdefault(name, {})[entry.position] = None
                 self._progress = True
             case ev.LoopExpanded(key=key, items=items):
                 step = self.step(key)
@@ -272,6 +275,10 @@ class ExecutionRecord:
             case ev.SignalTaken(position=position):
                 signal = self.signals.get(position) or Signal("", _NULL, at)
                 signal.taken_by = (event.key, event.generation)
+                if (kept := self.signals_kept.get(signal.name)) is not None:
+                    kept.pop(position, None)
+                    if not kept:
+                        del self.signals_kept[signal.name]
                 step.waiting_for = replace(awaited, over="signal", value=signal.payload, by=signal.by, over_at=at)
             case ev.WaitOver():
                 step.waiting_for = replace(awaited, over="due", over_at=at)
@@ -342,10 +349,12 @@ class ExecutionRecord:
 
     def _give_back_signals(self, keys: tuple[StepKey, ...], kept: frozenset[StepKey]) -> None:
         """What a step had taken that begins anew is there again: no signal is lost."""
-        for signal in self.signals.values():
+        for position, signal in self.signals.items():
             taker = signal.taken_by[0] if signal.taken_by is not None else None
             if taker is not None and any(taker == key or (key not in kept and is_inside(taker, key)) for key in keys):
                 signal.taken_by = None
+                there = {position, *self.signals_kept.get(signal.name, ())}
+                self.signals_kept[signal.name] = dict.fromkeys(sorted(there))
 
     def _count(self) -> None:
         """The counts, afresh."""

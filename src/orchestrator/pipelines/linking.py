@@ -247,6 +247,9 @@ class _Linker:
                 self._note(scope, place, f"the file {given!r} has faults", "they are shown once")
             return ref
         self.known[key] = None
+        if path.is_fifo():  # to open one waits for whoever writes
+            self._note(scope, place, f"{given!r} is a pipe, not a file")
+            return None
         label = self._label(path)
         if self._files == MAX_FILES or self._characters > MAX_CHARACTERS:
             message = f"a pipeline is made of at most {MAX_FILES} files with {MAX_CHARACTERS:,} characters in all"

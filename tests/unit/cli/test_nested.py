@@ -11,7 +11,7 @@ from orchestrator.cli.keys import child_of, home_of, label_of, renewed_by
 from orchestrator.cli.outline import Outline
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.thrift import STEPS_TOLD
-from orchestrator.cli.waiting import how_to_answer, only_waits, waiting_lines, waits_data
+from orchestrator.cli.waiting import how_to_answer, only_a_time, only_waits, waiting_lines, waits_data
 from orchestrator.journal import events as ev
 from orchestrator.journal.step_record import StepRecord
 from orchestrator.types import ExecutionId, StepKey
@@ -155,7 +155,7 @@ def test_waits_are_told_with_what_ends_them() -> None:
     assert told[1] == "a send it with orc signal x 'paid now'"
     assert told[2].startswith("b waiting until ") and told[3:5] == [
         "c waiting for a person: Go on?",
-        "c answer with orc answer x c yes (or no)",
+        "c answer with orc answer x c yes --field note=STRING --by NAME (or no)",
     ]
     assert told[5:] == [
         "the signal 'paid now' came (by Bob)",
@@ -169,7 +169,7 @@ def test_waits_are_told_with_what_ends_them() -> None:
     for line in ("  who may answer: ada (--by says who does)", "  field amount: number, 5 by default"):
         assert line in ending
     assert "  field note: string, required, one of a b" in ending
-    assert "  yes      orc answer x c yes --field note=STRING" in ending
+    assert "  yes      orc answer x c yes --field note=STRING --by NAME" in ending
     assert "  go on    orc resume x --wait" in ending
     (approval,) = board.questions.open()
     assert [*how_to_answer(board, approval, paper, None)][-1].startswith("  nothing was kept")
@@ -185,7 +185,13 @@ def test_where_nothing_but_an_answer_helps_a_resume_is_not_proposed() -> None:
     assert not only_waits(told.board)
     told.board.questions.posted = {}
     told(2.0, waiting("b", "time", until=50.0))
-    assert not only_waits(told.board)
+    assert not only_waits(told.board) and not only_a_time(told.board)
+
+
+def test_where_a_time_alone_is_awaited_going_on_is_told_once() -> None:
+    told = nested()
+    told(0.0, waiting("b", "time", until=50.0), ev.ExecutionPaused("waiting for a time", 50.0, True))
+    assert only_a_time(told.board) and not only_waits(told.board)
 
 
 def test_a_step_around_what_waits_waits_and_nobody_works_on_it() -> None:

@@ -36,6 +36,16 @@ def test_a_sentence_in_a_narrow_terminal(narrow: Paper) -> None:
     assert [*narrow.prose("")] == [""]
 
 
+def test_a_table_in_a_narrow_terminal(narrow: Paper) -> None:
+    narrow.table([["STEP", "WHAT", "WHY"], ["one", "run again", "asked for, or more"]])
+    assert isinstance(narrow.stream, io.StringIO)
+    assert narrow.stream.getvalue().splitlines() == [
+        "STEP  WHAT       WHY",
+        "one   run again  asked for, or",
+        " " * 17 + "more",
+    ]
+
+
 def test_where_nobodys_terminal_sets_a_width_nothing_is_cut() -> None:
     assert [*Paper(io.StringIO()).prose(TEXT, "  ")] == ["  " + TEXT]
 

@@ -227,6 +227,22 @@ async def test_a_branch_that_lost_a_race_is_ended_with_proof(bench: Bench) -> No
     assert re.fullmatch(r"ended 0\.\d s after it was asked to", bench.recorded("race.a").how)
 
 
+async def test_who_was_asked_to_end_already_keeps_its_time_when_all_is_cancelled(bench: Bench) -> None:
+    tidies = "trap 'echo asked >> said; sleep 0.6; echo tidied >> said; exit 0' TERM; echo begun >> said\n"
+    (bench.folder / "tidies.sh").write_text(tidies + "while :; do sleep 0.02; done")
+    bench.runner._kill_grace_seconds = bench.runner._guard._grace_seconds = 10.0
+    race = """  - id: race
+    join: any
+    parallel:
+      - {id: a, run: 'exec sh tidies.sh'}
+      - {id: b, run: 'until grep -q begun said; do sleep 0.01; done'}"""
+    running = await bench.run(race)
+    await bench.until(lambda: "asked" in bench.said)
+    await bench.engine.cancel("x", "enough")
+    assert (await running).status is ExecutionStatus.CANCELLED
+    assert bench.said == ["begun", "asked", "tidied"]
+
+
 async def test_what_waited_for_its_next_attempt_ends_at_once(bench: Bench) -> None:
     steps = call("fails", ", retry: {max_attempts: 9, initial_delay: 600, max_delay: 600}")
     running = await bench.run(steps)

@@ -330,3 +330,14 @@ def test_a_pipeline_far_inside_of_one_that_has_ended_may_change_only_where_accep
             app.resume("x", pipeline=changed)
         assert app.resume("x", pipeline=changed, accept_changes=True).outputs == {"x": 1}
         assert app.rerun("x", "child").outputs == {"x": 2}
+
+
+def test_a_failed_execution_takes_a_mended_file(lives: Lives) -> None:
+    first = "- {id: first, do: add, with: {left: 1}}\n"
+    with lives.life() as app:
+        broken = pipeline(first + '- {id: second, fail: "not yet", needs: [first]}')
+        assert app.run(broken, execution_id="x").failed_step == "second"
+        lives.witnessed()
+        mended = pipeline(first + '- {id: second, do: add, with: {left: "${first}"}}', 'sum: "${second}"')
+        assert app.retry("x", pipeline=mended).outputs == {"sum": 3}
+        assert [line.split()[0] for line in lives.witnessed()] == ["second"]  # what had ended is kept

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.unit.execution.lives import Lives, lives, pipeline
 
 from orchestrator import ExecutionStatus, Orchestrator
+from orchestrator.execution.machine.frames import ItemsFrame
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded
 from orchestrator.journal.events import Entry
@@ -270,3 +272,18 @@ def test_what_failed_in_an_earlier_attempt_counts_no_more_at_any_depth() -> None
 def _tell(record: ExecutionRecord, *events: ev.Event) -> None:
     for event in events:
         record.apply(Entry(record.position + 1, 0.0, event))
+
+
+def test_a_round_costs_the_same_however_many_there_were(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[StepKey] = []
+    present = ItemsFrame.present
+
+    def counted(frame: ItemsFrame) -> Any:
+        looked.append(frame.owner)
+        return present(frame)
+
+    monkeypatch.setattr(ItemsFrame, "present", counted)
+    definition = pipeline("- {id: a, while: '${n < 50}', as: n, set: {x: '${n}'}}", 'a: "${a.x}"')
+    with lives.life() as app:
+        assert app.run(definition).outputs == {"a": 49}
+    assert looked == []

@@ -84,3 +84,17 @@ async def test_an_inbox_that_could_not_be_read_is_looked_into_again(store: Count
         store.post(ExecutionId("x"), "cancel", {})
         assert (await running).status is ExecutionStatus.CANCELLED
         assert store.looks.count("x") >= 2
+
+
+async def test_an_inbox_that_cannot_be_read_when_a_time_has_come_ends_the_run(store: Counting) -> None:
+    """Else nobody would be woken any more, and the run would not end."""
+    with Orchestrator(store) as app:
+        running = asyncio.create_task(
+            app.arun(Pipeline.loads("pipeline: p\nsteps: [{id: a, wait: 300ms}]"), execution_id="x", wait=True)
+        )
+        await until(lambda: app.list() and "a" in app.show("x").steps)
+        store.fails = True
+        with pytest.raises(StoreBusyError):
+            async with asyncio.timeout(15):
+                await running
+        assert (await app.aresume("x", wait=True)).status is ExecutionStatus.COMPLETED

@@ -17,8 +17,13 @@ from orchestrator.errors import (
     NotResumableError,
     UnknownExecutionError,
 )
+from orchestrator.execution.engine.inbox import take_messages
 from orchestrator.journal import events as ev
-from orchestrator.types import StepKey
+from orchestrator.journal.codec import Encoded
+from orchestrator.journal.events import Entry
+from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.store import Message
+from orchestrator.types import ExecutionId, StepKey
 
 __all__ = ["lives"]
 
@@ -88,6 +93,7 @@ def test_an_approval_is_asked_answered_and_recorded(still: Lives) -> None:
         ("later", {"why": "x", "amount": "much"}, "Ada", "field 'amount': "),
         ("later", {"why": "x", "level": "middle"}, "Ada", "field 'level': expected low or high, got 'middle'"),
         ("later", {"why": "x", "amuont": 1}, "Ada", "no field 'amuont'; did you mean 'amount'"),
+        ("later", {"why": "x", 5: 1}, "Ada", "the form has no field 5"),
         ("later", "a text", "Ada", "mapping of its fields"),
         ("later", {"amount": "much", "tags": 1}, "Ada", "(?s)field 'amount'.*field 'why'.*field 'tags'"),
     ],
@@ -222,7 +228,85 @@ def test_a_deadline_may_ask_a_person(still: Lives, decision: str) -> None:
         assert (result.failed_step == "a") == (decision == "abort")
 
 
+@pytest.mark.parametrize("kind", ["signal: go", "approve: Go?"])
+async def test_who_is_asked_after_a_deadline_is_heard_in_the_same_life(still: Lives, kind: str) -> None:
+    """The wait that was over and the question about it are two."""
+    definition = pipeline(
+        f"- {{id: a, {kind}, deadline: 1h, on_error: [{{strategy: manual_intervention, instructions: look}}]}}",
+        'a: "${a}"',
+    )
+    with still.life() as app:
+        running = asyncio.create_task(app.arun(definition, execution_id="x", wait=True))
+        async with asyncio.timeout(15):
+            while not (app.list() and "a" in app.show("x").steps):
+                await asyncio.sleep(0.002)
+            for _ in range(30):
+                await asyncio.sleep(0)
+            still.clock.advance(HOUR)
+            while app.show("x").steps[StepKey("a")].intervention is None:
+                await asyncio.sleep(0.002)
+            app.answer("x", "a", "skip", 7)
+            assert (await running).outputs == {"a": 7}
+
+
+@pytest.mark.parametrize("step", ["a", "b", "c"])
+def test_an_answer_is_to_what_asked_then_and_not_to_what_a_rerun_asks(still: Lives, step: str) -> None:
+    definition = pipeline(
+        """
+        - {id: b, do: work, with: {value: 1}}
+        - {id: a, approve: Go?, needs: [b]}
+        - {id: c, do: work, with: {value: 1}}
+        """,
+        'a: "${a.choice}"',
+    )
+    with still.life() as app:
+        app.run(definition, execution_id="x")
+        app.answer("x", "a", "approve")
+        result = app.rerun("x", step)
+        if step == "c":
+            assert result.outputs == {"a": "approve"}
+        else:
+            assert result.waiting == {"a": "Go?"}
+            assert not app.store.inbox("x")  # type: ignore[arg-type]
+            app.answer("x", "a", "reject")
+            assert app.resume("x").outputs == {"a": "reject"}
+
+
+def test_an_answer_waits_for_its_question_to_be_applied() -> None:
+    answer = Message(1, ExecutionId("x"), 0.0, "answer", {"step": "a", "decision": "approve"})
+    record = ExecutionRecord(ExecutionId("x"))
+    none: Any = None
+    early = take_messages([answer], record, (), none, is_current=False)
+    assert (early.ids, early.events, early.early) == ([], [], [answer])
+    late = take_messages([answer], record, (), none)
+    assert (late.ids, late.events, late.early) == ([1], [], [])
+
+
 # -- signals -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_signals_that_are_kept_are_those_that_nobody_took() -> None:
+    record = ExecutionRecord(ExecutionId("x"))
+    empty = Encoded(b"\xc0")
+    a, b = StepKey("a"), StepKey("b")
+    events: list[ev.Event] = [
+        *(ev.SignalReceived(name, empty, "", n) for n, name in enumerate(["go", "go", "stop", "go"])),
+        *(ev.StepWaiting(key, 1, 1, "signal", None, "go", {}) for key in (a, b)),
+        ev.SignalTaken(a, 1, 1),
+        ev.SignalTaken(b, 1, 2),
+        ev.StepCancelled(a, 1, "", ""),
+        ev.StepCancelled(b, 1, "", ""),
+        *(ev.SignalTaken(a, 2, position) for position in (1, 2, 4)),
+    ]
+    kept: dict[str, list[int]] = {}
+    for position, event in enumerate(events, 1):
+        record.apply(Entry(position, 0.0, event))
+        kept = {}
+        for at, signal in record.signals.items():
+            if signal.taken_by is None:
+                kept.setdefault(signal.name, []).append(at)
+        assert {name: [*found] for name, found in record.signals_kept.items()} == kept
+    assert kept == {"stop": [3]}
 
 
 def test_signals_are_kept_and_taken_in_order(still: Lives) -> None:

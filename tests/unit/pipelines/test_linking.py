@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,7 @@ def test_a_loaded_pipeline_keeps_its_folder_and_its_files(folder: Path) -> None:
         ("steps: [{id: a, pipeline: gone.yaml}]", (2, 27), "no such file (did you mean 'one.yaml'"),
         ("pipelines: {x: gone.yaml}\nsteps: [{id: a, pipeline: x}]", (2, 16), "'gone.yaml': there is no such file"),
         ("steps: [{id: a, pipeline: .yaml}]", (2, 27), "cannot be read: Is a directory"),
+        ("steps: [{id: a, pipeline: pipe.yaml}]", (2, 27), "'pipe.yaml' is a pipe, not a file"),
         ("steps: [{id: a, pipeline: smal}]\npipelines: {small: one.yaml}", (2, 27), "did you mean 'small'?"),
         ("steps: [{id: a, pipeline: one}]", (2, 27), "there is no pipeline 'one' (name it in `pipelines`, or give a"),
         ("steps: [{id: a, pipeline: one.yaml, with: {x: 1}}]", (2, 44), "has no input 'x'"),
@@ -167,6 +169,7 @@ def test_a_fault_of_a_reference_is_told_at_its_place(
     tmp_path: Path, text: str, place: tuple[int, int], message: str
 ) -> None:
     (tmp_path / ".yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "one.yaml").write_text("pipeline: one\nsteps: [{id: a, run: ls}]\n")
     (tmp_path / "p.yaml").write_text(f"pipeline: p\n{text}\n")
     with pytest.raises(PipelineFileError) as caught:

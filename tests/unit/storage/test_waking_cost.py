@@ -1,6 +1,6 @@
-"""What it costs to find what is due among ten thousand that wait, or queue: what is given, not what is there.
+"""What it costs to find what is due among thousands that wait, or queue: what is given, not what is there.
 
-Counted in steps of SQLite's machine, not in time. The same work among a hundred and among ten thousand may differ by
+Counted in steps of SQLite's machine, not in time. The same work among a hundred and among thousands may differ by
 what a deeper tree costs, and by nothing else.
 """
 
@@ -24,7 +24,7 @@ from orchestrator.testing.store_contract.given import Given, dead, execution_id,
 
 PENDING, RUNNING, PAUSED = ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.PAUSED
 COMPLETED = ExecutionStatus.COMPLETED
-FEW, MANY = 100, 10_000
+FEW, MANY = 100, 3_000
 NOW = 1_800_000_000.0
 
 

@@ -25,7 +25,8 @@ _GIVEN_UP = frozenset({_FAILED, _CANCELLED, StepStatus.RUNNING})
 def keys_to_retry(session: Session, step: str | None) -> tuple[StepKey, ...]:
     """The steps that a retry runs again: those that were the first to fail, and what was cancelled with them.
 
-    The `finally` steps of what goes on are among them: they run again at the end. Raises InputError.
+    The `finally` steps of what goes on are among them: they run again at the end; so is a `return` that came too late.
+    Raises InputError.
     """
     record, steps = session.record, session.record.steps
     failed = [
@@ -39,7 +40,7 @@ def keys_to_retry(session: Session, step: str | None) -> tuple[StepKey, ...]:
         raise InputError(f"step {step!r} did not fail; these did: {names}")
     around = {StepKey(""), *(owner for key in keys for owner in owners_of(key))}
     cancelled = [s.key for s in steps.values() if s.status is _CANCELLED and _goes_on(steps, s.key)]
-    again = dict.fromkeys([*keys, *cancelled, *_tidied(session, around, record)])
+    again = dict.fromkeys([*keys, *cancelled, *session.machine.late_returns(), *_tidied(session, around, record)])
     return tuple(key for key in again if not any(owner in again for owner in owners_of(key)))  # it goes with its owner
 
 
@@ -193,7 +194,7 @@ def keys_to_rerun(session: Session, places: Places, key: StepKey) -> tuple[tuple
             keys = {inner: None for inner in keys if not is_inside(inner, key)}
             expanded = [inner for inner in expanded if not is_inside(inner, key)]
     kept = {StepKey(""), *expanded}
-    beside = _cancelled_in(session, kept, keys)
+    beside = [*_cancelled_in(session, kept, keys), *session.machine.late_returns()]
     return tuple(dict.fromkeys([*keys, *beside, *_tidied(session, kept, session.record)])), tuple(expanded)
 
 

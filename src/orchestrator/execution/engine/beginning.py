@@ -50,7 +50,7 @@ def concurrency_key(plan: Plan, bound: Mapping[str, Any]) -> str | None:
     concurrency = plan.canonical.get("concurrency")
     if concurrency is None:
         return None
-    return f"{plan.pipeline_id}/{compile_value(concurrency['key'], 'concurrency.key').resolve(bound)}"
+    return str(compile_value(concurrency["key"], "concurrency.key").resolve(bound))
 
 
 def when_busy(plan: Plan) -> str:

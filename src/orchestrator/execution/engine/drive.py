@@ -25,7 +25,15 @@ from dataclasses import dataclass, field, replace
 from orchestrator.errors import IllegalMoveError, OrchestratorError
 from orchestrator.execution.driver import Deed, Keep, Record, Rollback
 from orchestrator.execution.engine.carried import Carried, Interrupted
-from orchestrator.execution.engine.inbox import due_events, matches, question_id, take_messages
+from orchestrator.execution.engine.inbox import (
+    ANSWER,
+    CANCEL,
+    QuestionId,
+    due_events,
+    matches,
+    question_id,
+    take_messages,
+)
 from orchestrator.execution.engine.performer import Parts, Performer
 from orchestrator.execution.engine.pump import Pump
 from orchestrator.execution.engine.races import in_turn
@@ -92,7 +100,11 @@ class Drive:
     _how: dict[StepKey, str] = field(default_factory=dict)
     #: Messages of the inbox, questions and signals that events were queued for.
     _taken: set[int] = field(default_factory=set)
-    _answered: set[tuple[StepKey, int, int]] = field(default_factory=set)
+    _answered: set[QuestionId] = field(default_factory=set)
+    #: Answers whose questions may not be applied yet.
+    _early: dict[int, Message] = field(default_factory=dict)
+    #: Whether steps are about to begin anew, so that no answer is to what it seems to be to.
+    _renews: bool = False
     _promised: set[int] = field(default_factory=set)
     #: Deadlines of blocks that events were queued for.
     _late: set[tuple[StepKey, int, float]] = field(default_factory=set)
@@ -119,7 +131,11 @@ class Drive:
         """
         for step in self.session.record.steps.values():
             self._note_wait(step)
+        record = self.session.record
+        if record.position and not record.epoch:  # whoever gave it up in the queue wants nothing of it to begin
+            self.take([message for message in messages if message.kind == CANCEL])
         self.add(events)
+        self._renews = any(isinstance(event, _GIVE_TIME) for event in events)
         self.take(messages, pauses=[asked])
         cancelled = False
         try:
@@ -205,6 +221,9 @@ class Drive:
         except Exception as exc:  # noqa: BLE001 - raised by `run`: the store refused, or the machine found a bug
             self.stop(exc)
         else:
+            if self._early:
+                early, self._early = self._early, {}
+                self.take([*early.values()])
             self._match()
             self._follow(instructions)
         finally:
@@ -272,8 +291,10 @@ class Drive:
         """Cancel what runs inside of a step, but for what tidies up."""
         machine, now = self.session.machine, self.parts.clock.monotonic()
         for instruction, carried in [*self._under_way.items()]:
+            if carried in self._stopped:  # asked already; once more would make haste
+                continue
             if _is_inside(instruction.key, owner) and not machine.protects(instruction.key):
-                self._stopped.setdefault(carried, now)
+                self._stopped[carried] = now
                 carried.cancel()
 
     def _dispatch(self) -> None:
@@ -308,7 +329,7 @@ class Drive:
     def _conclude(self) -> bool:
         """Ask what follows of what closes and has nothing under way any more; whether anything was asked."""
         machine = self.session.machine
-        if self.draining or self._ending or self.session.unsettled:
+        if not machine.closes or self.draining or self._ending or self.session.unsettled:
             return False
         for owner in machine.closing():
             if any(_is_inside(instruction.key, owner) for instruction in (*self._under_way, *self._ready)):
@@ -348,6 +369,7 @@ class Drive:
         if isinstance(entry.event, _BEGIN_TO_WAIT):
             self._note_wait(self.session.record.step(entry.event.key))
         elif isinstance(entry.event, _GIVE_TIME):
+            self._renews = False
             for step in self.session.record.steps.values():
                 self._note_wait(step)
 
@@ -374,10 +396,14 @@ class Drive:
     async def _ring(self, at: float) -> None:
         await self.parts.clock.sleep(max(0.0, at - self.parts.clock.time()))
         self._alarm, self._alarm_at = None, math.inf
-        if not self.session.ended:
+        if self.session.ended:
+            return
+        try:
             self.take(self.parts.store.inbox(self.session.lease.execution_id))  # what came in time counts first
             self._take_due()
             self._set_alarm()
+        except Exception as exc:  # noqa: BLE001 - raised by `run`: else nobody would be woken any more
+            self.stop(exc)
 
     def _still_waits(self, due: float, key: StepKey, generation: int) -> bool:
         step = self.session.record.steps.get(key)
@@ -408,7 +434,7 @@ class Drive:
     def _match(self) -> None:
         """Give the signals that are kept to the steps that wait for them."""
         record, machine = self.session.record, self.session.machine
-        if not record.signals or self.session.ended:
+        if not record.signals_kept or self.session.ended:
             return
         waiting = [
             key for key in machine.waiting if not self._is_answered(record.steps[key]) and not machine.lets_go(key)
@@ -564,8 +590,14 @@ class Drive:
         fresh = [message for message in messages if message.id not in self._taken]
         if messages:
             self.session.seen = max(self.session.seen, messages[-1].id)
-        taken = take_messages(fresh, self.session.record, self._answered, self.parts.put_blob)
+        if self._renews:
+            self._early.update((message.id, message) for message in fresh if message.kind == ANSWER)
+            fresh = [message for message in fresh if message.kind != ANSWER]
+        taken = take_messages(
+            fresh, self.session.record, self._answered, self.parts.put_blob, is_current=not self.session.unsettled
+        )
         self._taken.update(taken.ids)
+        self._early.update((message.id, message) for message in taken.early)
         steps = self.session.record.steps
         answered = (event for event in taken.events if isinstance(event, ev.InterventionAnswered))
         self._answered.update(question_id(steps[event.key]) for event in answered)

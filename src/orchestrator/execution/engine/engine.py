@@ -298,22 +298,32 @@ class StateGraphEngine(Host):
         change = ev.PipelineChanged(model, graph, plan.fingerprint, str(plan.base_dir or ""), names)
         return (change, ev.VariablesChanged(writes)) if writes else (change,)
 
-    async def retry(self, execution_id: str, step: str | None = None, *, wait: bool = False) -> ExecutionResult:
+    async def retry(
+        self,
+        execution_id: str,
+        step: str | None = None,
+        *,
+        pipeline: Definition | Plan | None = None,
+        accept_changes: bool = False,
+        wait: bool = False,
+    ) -> ExecutionResult:
         """Run the failed steps of a failed execution again, or the one named; what succeeded is kept.
 
-        Raises NotResumableError where it did not fail, InputError where the step did not.
+        With `pipeline` that definition holds from here on, as for `resume`. Raises NotResumableError where it did not
+        fail, InputError where the step did not, and for changes that were not accepted.
         """
         found = require_known(self.store, execution_id)
         if found.status is not ExecutionStatus.FAILED:
             hint = self._what_else(found) if found.status in UNFINISHED else "there is nothing to retry"
             raise NotResumableError(execution_id, str(found.status), hint)
-        session, base_dir = self._reopen(execution_id)
-        return await self._begin_again(
-            session,
-            base_dir,
-            lambda: events_to_retry(session, self._journal(execution_id), step),
-            wait,
-        )
+        session, base_dir = self._reopen(execution_id, planned(pipeline) if pipeline is not None else None)
+
+        def again() -> Sequence[Event]:
+            changed = self._changed(session, base_dir, accept_changes) if pipeline is not None else ()
+            return (*changed, *events_to_retry(session, self._journal(execution_id), step))
+
+        folder = base_dir if pipeline is None else str(session.plan.base_dir or "")
+        return await self._begin_again(session, folder, again, wait)
 
     async def rerun(self, execution_id: str, step: str, *, by: str = "", wait: bool = False) -> ExecutionResult:
         """Run a step and all that depends on it afresh, whatever they came to; the rest is kept.

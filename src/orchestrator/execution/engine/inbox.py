@@ -8,9 +8,9 @@ nothing (a second one, one to a step that does not wait) is taken as well and le
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from orchestrator.errors import InputError, NotResumableError, UnknownExecutionError
 from orchestrator.execution.engine.questions import Question, check_answer, question_of, questions_of
@@ -31,6 +31,7 @@ PAUSE = "pause"  # reason, by
 CANCEL = "cancel"  # reason, by
 
 PutBlob = Callable[[BlobHash, bytes], None]
+QuestionId: TypeAlias = tuple[StepKey, int, int, int]
 
 
 @dataclass(slots=True)
@@ -41,21 +42,37 @@ class Taken:
     ids: list[int] = field(default_factory=list)
     #: The messages that ask for a pause, each with the reason to be recorded.
     pauses: dict[int, str] = field(default_factory=dict)
+    #: The answers that fit nothing yet.
+    early: list[Message] = field(default_factory=list)
 
 
 def take_messages(
-    messages: Sequence[Message], record: ExecutionRecord, answered: Collection[Any], put: PutBlob
+    messages: Sequence[Message],
+    record: ExecutionRecord,
+    answered: Collection[Any],
+    put: PutBlob,
+    *,
+    is_current: bool = True,
 ) -> Taken:
-    """The events that these messages stand for. `answered` are the questions that events were queued for already."""
+    """The events that these messages stand for. `answered` are the questions that events were queued for already.
+
+    Where the record `is_current`, an answer that fits nothing never will; else its question may not be applied yet.
+    """
     taken = Taken()
-    asked = {step.key: step for step in record.steps.values() if step.waiting and question_id(step) not in answered}
+    given: set[StepKey] = set()
     for message in messages:
         payload = message.payload
         match message.kind:
             case "answer":
-                step = asked.pop(StepKey(str(payload.get("step"))), None)
-                if step is not None and (event := _answer(record, step, payload, put)) is not None:
-                    taken.events.append(event)
+                key = StepKey(str(payload.get("step")))
+                step = record.steps.get(key) if key not in given else None
+                if step is not None and step.waiting and question_id(step) not in answered:
+                    if (event := _answer(record, step, payload, put)) is not None:
+                        given.add(key)
+                        taken.events.append(event)
+                elif not is_current:
+                    taken.early.append(message)
+                    continue
             case "signal":
                 value = encode(payload.get("payload"), put)
                 by = str(payload.get("by") or "")
@@ -74,9 +91,9 @@ def take_messages(
     return taken
 
 
-def question_id(step: StepRecord) -> tuple[StepKey, int, int]:
-    """Which question of a step it is: a step may ask again, after another attempt."""
-    return step.key, step.generation, max(step.failed_attempts, step.attempt)
+def question_id(step: StepRecord) -> QuestionId:
+    """Which question of a step it is: a step may ask again, after another attempt, or when what it awaited failed."""
+    return step.key, step.generation, max(step.failed_attempts, step.attempt), len(step.failures or ())
 
 
 def _answer(
@@ -113,17 +130,17 @@ def matches(record: ExecutionRecord, waiting: Collection[StepKey], promised: Col
 
     `promised` are the positions of signals that events were queued for already.
     """
-    kept: dict[str, list[int]] = {}
-    for position, signal in record.signals.items():
-        if signal.taken_by is None and position not in promised:
-            kept.setdefault(signal.name, []).append(position)
+    kept: dict[str, Iterator[int]] = {}
     events = []
-    for key in waiting if kept else ():
+    for key in waiting if record.signals_kept else ():
         step = record.steps[key]
         awaited = step.waiting_for
-        if awaited is None or awaited.kind != "signal" or awaited.over is not None or not kept.get(awaited.subject):
+        if awaited is None or awaited.kind != "signal" or awaited.over is not None:
             continue
-        events.append(ev.SignalTaken(key, step.generation, kept[awaited.subject].pop(0)))
+        if (name := awaited.subject) not in kept:
+            kept[name] = (position for position in record.signals_kept.get(name, ()) if position not in promised)
+        if (found := next(kept[name], None)) is not None:
+            events.append(ev.SignalTaken(key, step.generation, found))
     return sorted(events, key=lambda event: event.position)
 
 

@@ -78,7 +78,7 @@ def check_answer(question: Question, decision: str, value: Any, by: str | None) 
     """The value of an answer with the defaults of its form. Raises InputError, which says what would be one."""
     what = f"step {question.key!r} of execution {question.execution_id}"
     if decision not in question.choices:
-        hint = did_you_mean(decision, question.choices)
+        hint = did_you_mean(str(decision), question.choices)
         raise InputError(
             f"{decision!r} is no answer; say {one_of(list(question.choices))}" + (f"; {hint}" if hint else "")
         )
@@ -97,7 +97,7 @@ def _filled(question: Question, value: Any) -> dict[str, Any]:
     for name in given:
         if name not in question.form:
             known = f"it has {one_of(list(question.form))}" if question.form else "it has none"
-            faults.append(f"the form has no field {name!r}; {did_you_mean(name, question.form) or known}")
+            faults.append(f"the form has no field {name!r}; {did_you_mean(str(name), question.form) or known}")
     form: dict[str, Any] = {}
     for name, spec in question.form.items():
         if name not in given and "default" not in spec:

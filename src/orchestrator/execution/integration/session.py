@@ -153,9 +153,10 @@ class Session:
         """
         if self.ended:
             raise IllegalMoveError(f"execution {self.lease.execution_id}", "ended", type(events[0]).__name__)
+        for event in events:  # all or none: they belong together
+            self.machine.check(event)
         at = self.clock.time()
         for event in events:
-            self.machine.check(event)
             self.ended = self.ended or isinstance(event, _LAST_EVENTS)
             self._outbox.append((at, event))
         self._taken.extend(taken)

@@ -110,6 +110,8 @@ class GraphFrame(Frame):
     remaining: int = 0
     #: The step that said `return`.
     returned: StepKey | None = None
+    #: Whether it was given up before anybody worked on it: there is nothing to tidy up.
+    never_began: bool = False
 
     @classmethod
     def of(

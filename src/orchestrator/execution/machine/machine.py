@@ -117,6 +117,7 @@ class Machine(MachineReader):
                 if self.status in ENDED_EXECUTIONS:
                     self.status = ExecutionStatus.PAUSED  # likewise
             case ev.CancelRequested():
+                self._root.never_began = self.status is ExecutionStatus.PENDING
                 return self._cancel_inside(self._root, Closing.CANCELLED)
             case ev.PipelineChanged():
                 self.settle_on_definition()
@@ -202,7 +203,7 @@ class Machine(MachineReader):
         frame = self._frames[owner]
         frame.concluded = True
         self._closings.pop(owner, None)
-        if isinstance(frame, GraphFrame) and frame.last and not frame.last_begun:
+        if isinstance(frame, GraphFrame) and frame.last and not (frame.last_begun or frame.never_began):
             return list(self._begin_last(frame))
         return list(self._is_over(frame))
 
@@ -225,7 +226,7 @@ class Machine(MachineReader):
         except IllegalMoveError as exc:
             raise IllegalMoveError(exc.what, exc.old, exc.new, self._told()) from None
         step.status = new
-        if new is not StepStatus.RUNNING:
+        if new is not StepStatus.RUNNING and (self._renewed or self.waiting or self._closings):
             self._renewed.pop(key, None)
             self.waiting.pop(key, None)
             self._closings.pop(key, None)  # in a replay nobody concludes

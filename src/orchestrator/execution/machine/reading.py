@@ -74,6 +74,11 @@ class MachineReader:
         self._renewed: dict[StepKey, None] = {}
         self._story: list[str] = []
 
+    @property
+    def closes(self) -> bool:
+        """Whether anything closes that was not concluded."""
+        return bool(self._closings)
+
     def closing(self) -> list[StepKey]:
         """The owners of what closes and was not concluded, the innermost first; `""` is the pipeline itself.
 
@@ -132,6 +137,22 @@ class MachineReader:
             frame = frame.parent
         return frame.returned if isinstance(frame, GraphFrame) else None
 
+    def late_returns(self) -> list[StepKey]:
+        """The `return` steps that were reached when their pipeline had failed already, and counted for nothing."""
+        found = []
+        for frame in self._frames.values():
+            returns = (
+                [name for name, node in frame.nodes.items() if node.kind == "return"]
+                if isinstance(frame, GraphFrame)
+                else []
+            )
+            around: Frame | None = frame if returns else None
+            while around is not None and around.parent is not None and getattr(around, "mark", "") != "/":
+                around = around.parent
+            if isinstance(around, GraphFrame) and isinstance(frame, GraphFrame) and around.why is Closing.FAILED:
+                found += [frame.key(name) for name in returns if frame.steps[name].status is StepStatus.COMPLETED]
+        return found
+
     def standing(self, owner: StepKey) -> tuple[str, StepKey | None]:
         """How a pipeline stands (`completed`, `failed`, `cancelled` or `returned`) when its `finally` steps run.
 
@@ -169,7 +190,8 @@ class MachineReader:
             done = frame.done == len(frame.items)
             if not (frame.concluded or done):
                 return None
-            return Over(frame.closing, _first(frame.failed), self._leftovers(frame), ())
+            left = frame.closing is not None or frame.failed or frame.borne  # else not looked for: rounds may be many
+            return Over(frame.closing, _first(frame.failed), self._leftovers(frame) if left else (), ())
         assert isinstance(frame, GraphFrame)
         ended = frame.last_is_over if frame.last_begun else frame.concluded or not frame.remaining
         if not ended:
