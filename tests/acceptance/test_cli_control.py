@@ -337,9 +337,8 @@ def test_going_on_with_a_file_that_was_changed(tmp_path: Path) -> None:
     orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "failed", "-q", exits=1)
     write_pipeline(tmp_path, "{id: one, run: exit 0}")
     told = orchestrator(tmp_path, "resume", "failed", "--file", "pipeline.yaml", exits=2).stderr
-    assert "fork failed --later`" in told and "resume NEW --file pipeline.yaml`" in told
-    orchestrator(tmp_path, "fork", "failed", "--id", "again", "--later")
-    assert as_json(tmp_path, "resume", "again", "--file", "pipeline.yaml")["status"] == "completed"
+    assert "retry failed --file pipeline.yaml` takes the file" in told
+    assert as_json(tmp_path, "retry", "failed", "--file", "pipeline.yaml")["status"] == "completed"
 
 
 def test_a_concurrency_key_that_is_taken_is_told(tmp_path: Path) -> None:
