@@ -148,7 +148,7 @@ def test_every_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deeds: De
     # For the sake of time every second one, in turn before (it is not written) and after (nobody learns of it).
     cuts = {cut: "before" if cut % 4 == 1 else "after" for cut in range(1, store.commits + 1, 2)}
     fell = sum(_cut(tmp_path / f"{cut}", cut, when, monkeypatch, deeds, wanted) for cut, when in cuts.items())
-    assert fell > len(cuts) * 0.9  # a start that waits for its outcome has a commit of its own now and then
+    assert fell > len(cuts) * 0.7  # a start that waits for its outcome has a commit of its own now and then
 
 
 def _cut(folder: Path, cut: int, when: Any, monkeypatch: pytest.MonkeyPatch, deeds: Deeds, wanted: list[Any]) -> bool:

@@ -138,7 +138,8 @@ async def test_a_signal_wakes_at_the_next_poll(app: Orchestrator, clock: FakeClo
     posting = asyncio.create_task(post())
     await scheduling(scheduler, lambda: status(app, "x") is COMPLETED)
     await posting
-    assert app.show("x").updated_at - posted[0] <= 2
+    claims = [entry.at for entry in app.history("x") if isinstance(entry.event, ev.ExecutionClaimed)]
+    assert 0 <= claims[-1] - posted[0] <= 2  # (while a thread commits, this clock may jump on)
 
 
 async def test_what_waits_again_is_unloaded_unless_its_time_is_near(app: Orchestrator) -> None:
