@@ -35,7 +35,7 @@ def resolve(target: str, folder: Path | None) -> Callable[..., Any]:
 def faults(**fields: Any) -> list[str]:
     definition = cast(PipelineDef, {"pipeline": "p", **fields})
     try:
-        check_with_handlers(Recorded(definition, Path("/root")), resolve)
+        check_with_handlers(Recorded(definition, Path("/home")), resolve)
     except PipelineFileError as error:
         return [f"{fault.path}: {fault.message}" for fault in error.faults]
     return []
@@ -66,7 +66,7 @@ MISSING = step("b", "m:none")
     ],
 )
 def test_one_that_is_not_there(fields: dict[str, Any], path: str) -> None:
-    assert faults(**fields) == [f"{path}: no m:none in /root"]
+    assert faults(**fields) == [f"{path}: no m:none in /home"]
 
 
 def test_arguments_inside() -> None:
@@ -91,5 +91,5 @@ def test_a_member_has_its_handlers_beside_its_own_file() -> None:
         "pipelines.c.steps.z.run: the output of 'b' has no 'meen'; it has mean"
     ]
     assert faults(**{**whole, "pipelines": {"c": {**child, "folder": "sub"}}}) == [
-        "pipelines.c.steps.b.call: no m:other in /root/sub"
+        "pipelines.c.steps.b.call: no m:other in /home/sub"
     ]
