@@ -281,7 +281,7 @@ class Machine(MachineReader):
             return list(self._is_over(frame)) if frame.last_is_over else []
         instructions: list[Instruction] = []
         doomed: Frame | None = frame
-        while doomed is not None:
+        while doomed is not None and doomed.closing in (None, Closing.FAILED):  # else that counts already
             if doomed.closing is None:
                 self._close(doomed, Closing.FAILED)
                 instructions += [Release(doomed.owner), *self._stop_gently(doomed)]
