@@ -9,11 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.app import Orchestrator, arun, resume, run, validate
+    from orchestrator.app import Handle, Orchestrator, arun, fork, resume, run, start, validate
     from orchestrator.errors import OrchestratorError
     from orchestrator.execution.engine import ExecutionResult
     from orchestrator.execution.progress import current_attempt, progress
     from orchestrator.failure import RetryConfig
+    from orchestrator.functions import (
+        approve,
+        as_completed,
+        checkpoint,
+        flow,
+        now,
+        patched,
+        pipeline,
+        random,
+        rollback,
+        sleep,
+        start_child,
+        step,
+        uuid,
+        variables,
+        wait_for_signal,
+    )
     from orchestrator.journal.codec import register_type
     from orchestrator.pipelines.model import (
         Case,
@@ -32,7 +49,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Orchestrator": "app",
+    "Handle": "app",
     "run": "app",
+    "start": "app",
+    "fork": "app",
     "arun": "app",
     "resume": "app",
     "validate": "app",
@@ -51,6 +71,21 @@ _HOMES = {
     "Effect": "pipelines.model",
     "FormField": "pipelines.model",
     "Concurrency": "pipelines.model",
+    "step": "functions",
+    "pipeline": "functions",
+    "approve": "functions",
+    "as_completed": "functions",
+    "checkpoint": "functions",
+    "flow": "functions",
+    "now": "functions",
+    "patched": "functions",
+    "random": "functions",
+    "rollback": "functions",
+    "sleep": "functions",
+    "start_child": "functions",
+    "uuid": "functions",
+    "variables": "functions",
+    "wait_for_signal": "functions",
     "ExecutionStatus": "status",
     "StepStatus": "status",
 }
@@ -62,6 +97,7 @@ __all__ = [
     "ExecutionResult",
     "ExecutionStatus",
     "FormField",
+    "Handle",
     "InputSpec",
     "OnError",
     "Orchestrator",
@@ -71,13 +107,30 @@ __all__ = [
     "RetryConfig",
     "Step",
     "StepStatus",
+    "approve",
     "arun",
+    "as_completed",
+    "checkpoint",
     "current_attempt",
+    "flow",
+    "fork",
+    "now",
+    "patched",
+    "pipeline",
     "progress",
+    "random",
     "register_type",
     "resume",
+    "rollback",
     "run",
+    "sleep",
+    "start",
+    "start_child",
+    "step",
+    "uuid",
     "validate",
+    "variables",
+    "wait_for_signal",
 ]
 
 

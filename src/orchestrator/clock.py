@@ -28,6 +28,10 @@ class Clock(Protocol):
         """Wait that long; returns at once for zero or less."""
         ...
 
+    def block(self, seconds: float) -> None:
+        """Hold up this thread for so long."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -39,6 +43,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()
+
+    def block(self, seconds: float) -> None:
+        """Hold up this thread."""
+        time.sleep(max(0.0, seconds))
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the running loop."""

@@ -9,6 +9,9 @@ OrchestratorError
 ├── InputError                   what the caller gave does not fit (exit code 2)
 │   ├── UnknownContextError      no context of variables has that id, or it was destroyed
 │   ├── CircularDependencyError  variables would depend on themselves; shows `a -> b -> a`
+│   ├── ConcurrentNameError      two tasks of a durable function use one name for their steps
+│   ├── NotAwaitedError          a durable function called a step and did not await it
+│   ├── WrongPlaceError          what belongs into a durable function was called elsewhere
 │   ├── TemporaryGoneError       a TEMPORARY variable was dropped by a restore, an import or a resume
 │   └── UnknownExecutionError    no execution has that id
 ├── ExecutionError               a run did not do what was asked
@@ -17,6 +20,7 @@ OrchestratorError
 │   ├── InterruptedExecution     it was paused by an interrupt (exit code 130)
 │   ├── ExecutionWaitsError      it waits for a person (exit code 3)
 │   ├── ConcurrencyBusyError     another execution has its concurrency key (exit code 4)
+│   ├── NonDeterminismError      a durable function asks for other steps than its journal holds (exit code 2)
 │   └── ProcessesLeftError       processes of a dead engine cannot be ended
 ├── StepError                    an attempt failed for a reason that is not the handler's own exception
 │   ├── StepTimeoutError         it took longer than its timeout
@@ -30,6 +34,7 @@ OrchestratorError
 │   ├── RollbackError            its recovery was to set the execution back, and that cannot be
 │   ├── UnknownStepError         its recovery names a step that the pipeline does not have
 │   ├── InnerStepError           a step inside of it failed
+│   ├── StepFailedError          a step of a durable function failed, with an exception that cannot be raised again
 │   ├── DeadlineError            what it waited for did not come in time
 │   ├── FailStepError            a `fail` step was reached
 │   ├── TooManyIterationsError   a `while` did not end
@@ -138,6 +143,32 @@ class InputError(OrchestratorError):
     """What the caller gave does not fit: a missing or unknown input, a wrong type, a bad option."""
 
 
+class ConcurrentNameError(InputError):
+    """Two concurrent tasks of a durable function call steps of one name, so that chance would decide their keys."""
+
+    def __init__(self, name: str, function: str, where: str) -> None:
+        self.name, self.function, self.where = name, function, where
+        super().__init__(
+            f"{where}: step {name!r} is called by two concurrent tasks of {function!r}, and which of them is first "
+            f'would decide their keys; give the step a key of its own (`@step(key="{{parameter}}")`, or '
+            f"`{name}.with_key(...)(...)`), call it before the tasks are made (`gather({name}(a), {name}(b))`), or "
+            'give each task a name (`with flow("left"):`)'
+        )
+
+
+class NotAwaitedError(InputError):
+    """A durable function called steps and did not await them, so that they never ran."""
+
+    def __init__(self, function: str, calls: Sequence[tuple[str, str]]) -> None:
+        self.function, self.calls = function, tuple(calls)
+        told = "; ".join(f"{where}: step {key!r} was called without `await`, and never ran" for key, where in calls)
+        super().__init__(f"{function}: {told}; write `await`, or gather the calls")
+
+
+class WrongPlaceError(InputError):
+    """What belongs into a durable function was called elsewhere, or in a form that does not fit there."""
+
+
 class UnknownContextError(InputError):
     """No context of this manager has that id: it never had, or the context was destroyed."""
 
@@ -243,6 +274,27 @@ class ExecutionWaitsError(ExecutionError):
                 f"; answer with `orchestrator answer {execution_id} {step} {words}`"
             )
         super().__init__(told)
+
+
+class NonDeterminismError(ExecutionError):
+    """A durable function that was gone on with asks for other steps than its journal holds.
+
+    `recorded` are the keys that the journal has and the code does not ask for, `asked` those that the code asks for in
+    their place, each with the line of the call.
+    """
+
+    def __init__(
+        self, execution_id: str, function: str, recorded: Sequence[str], asked: Sequence[tuple[str, str]]
+    ) -> None:
+        self.execution_id, self.function = execution_id, function
+        self.recorded, self.asked = tuple(recorded), tuple(asked)
+        had = ", ".join(repr(key) for key in recorded[:5]) + (" …" if len(recorded) > 5 else "")
+        wants = "; ".join(f"{key!r} ({where})" if where else repr(key) for key, where in asked[:5]) or "its end"
+        super().__init__(
+            f"execution {execution_id}: its journal has {had}, and {function} now asks for {wants} instead; the code "
+            "has changed in a way that this execution cannot follow: put the old way back, keep both with "
+            '`patched("name")`, or begin anew from a step (`orchestrator rerun`, `orchestrator fork`)'
+        )
 
 
 class ConcurrencyBusyError(ExecutionError):
@@ -357,6 +409,17 @@ class InnerStepError(StepError):
         self.step_key, self.error = step_key, error
         what, why = f"step {step_key!r} failed: ", str(error.get("message", "no reason is known"))
         super().__init__(why if why.startswith(what) else what + why)  # what is around it fails for the same reason
+
+
+class StepFailedError(StepError):
+    """A step of a durable function failed, with an exception whose class is not known here or that was not recorded.
+
+    `type_name` is the name of that class.
+    """
+
+    def __init__(self, step_key: StepKey, message: str, type_name: str) -> None:
+        self.step_key, self.type_name = step_key, type_name
+        super().__init__(f"step {step_key!r} failed: {message}")
 
 
 class DeadlineError(StepError, TimeoutError):

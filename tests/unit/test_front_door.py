@@ -47,6 +47,6 @@ def test_every_name_is_there_and_documented(name: str) -> None:
 
 def test_the_list_is_the_table() -> None:
     assert set(orchestrator.__all__) == set(orchestrator._HOMES)
-    assert len(orchestrator.__all__) <= 22
+    assert len(orchestrator.__all__) <= 42  # what a durable function may say stands here too
     with pytest.raises(AttributeError, match="nobody"):
         _ = orchestrator.nobody  # type: ignore[attr-defined]

@@ -30,11 +30,14 @@ class PythonCall:
     """Call `target` (`module:function`, beside `base_dir` or installed) with keyword arguments.
 
     An async function runs on the loop, a plain one in a thread, either in a worker process where `process` is true.
+    `function` is the callable itself, where it is at hand; `positional` are arguments without a name.
     """
 
     target: str
     arguments: Mapping[str, Any]
     process: bool = False
+    function: Callable[..., Any] | None = field(default=None, compare=False)
+    positional: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,13 @@ class Runner(Protocol):
         """
         ...
 
+    def perform(self, attempt: Attempt, keep_alive: Callable[[], None]) -> Any:
+        """Run the attempt's work, a plain function in this process, before returning. Raises as `invoke` does.
+
+        `keep_alive` is called every few seconds meanwhile.
+        """
+        ...
+
     def interrupt(self) -> None:
         """Ask everything that runs in processes to end (SIGTERM); returns at once."""
         ...
@@ -153,6 +163,14 @@ class Invoke:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFunction:
+    """Run the durable function of this step (`""`: of the execution itself). Answered with what it returns."""
+
+    key: StepKey
+    work: PythonCall
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Go on at this time (seconds since the epoch), and after so many seconds at most.
 
@@ -182,7 +200,7 @@ class Rollback:
     events: tuple[Event, ...]
 
 
-Request: TypeAlias = Record | Invoke | Wait | Keep | Rollback
+Request: TypeAlias = Record | Invoke | RunFunction | Wait | Keep | Rollback
 #: A deciding generator that ends with a T.
 Deed: TypeAlias = Generator[Request, Any, T]
 

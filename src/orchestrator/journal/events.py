@@ -262,6 +262,8 @@ class BlockEntered:
     """A step that holds others began an attempt: what is inside of it may start.
 
     `case` says which one of a `switch`, `inputs` are those of a sub-pipeline; the attempt must be over at `deadline`.
+    Where a durable function runs a pipeline that it was given, `pipeline` is what that is called in this execution, and
+    `model` and `graph` are what `ExecutionCreated` has of one.
     """
 
     key: StepKey
@@ -270,6 +272,9 @@ class BlockEntered:
     case: int | None = None
     inputs: tuple[tuple[str, Encoded], ...] = ()
     deadline: float | None = None
+    pipeline: str = ""
+    model: Encoded | None = None
+    graph: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class ExecutionRecord:
     signals_kept: dict[str, dict[int, None]] = field(default_factory=dict)
     #: Who asked for its end, while that is not reached; None where nobody did.
     cancel: ev.CancelRequested | None = None
+    #: The position at which that was.
+    cancelled_at: int = 0
     #: Whether a paused execution waits for a message, or for `waits_until` (None: for a message alone).
     waits: bool = False
     waits_until: float | None = None
@@ -84,6 +86,8 @@ class ExecutionRecord:
     code: Mapping[str, str] = field(default_factory=dict)
     #: The execution that it was forked from, and where.
     forked_from: tuple[ExecutionId, int] | None = None
+    #: The execution that the first event of this journal is of, where that is another.
+    origin: ExecutionId | None = None
     #: How often a step's recovery set the execution back: a budget, which a retry or rerun gives back, and no restore.
     rollbacks: dict[StepKey, int] = field(default_factory=dict)
     #: How often in a row the execution was claimed after a crash with nothing achieved in between.
@@ -384,9 +388,9 @@ class ExecutionRecord:
                 self.graph = event.graph
                 self.inputs, self.base_dir, self.created_at = dict(event.inputs), event.base_dir, at
             case ev.CancelRequested():
-                self.cancel = event
+                self.cancel, self.cancelled_at = event, self.position
             case ev.ExecutionForked(source=source, position=position):
-                self.forked_from = (source, position)
+                self.forked_from, self.origin = (source, position), self.origin or source
                 self.status, self.cancel, self.outputs = ExecutionStatus.PAUSED, None, None
                 self.waits, self.pause_reason = False, f"forked from {source}"
                 self.ended_at, self.error, self.failed_step = None, None, None

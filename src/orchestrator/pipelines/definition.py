@@ -217,6 +217,12 @@ PipelineDef = TypedDict(
 )
 
 
+class FunctionDef(PipelineDef, total=False):
+    """That of a durable function (`module:function`), which has no steps but those that it asks for."""
+
+    function: str
+
+
 class Definition(Protocol):
     """What checks and plans ask of a pipeline."""
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.pipelines.analysis import Analysis, recorded_graph
 from orchestrator.pipelines.checks import examine, raise_findings
 from orchestrator.pipelines.compiling import compile_outputs
-from orchestrator.pipelines.definition import SELF, Definition, PipelineDef, fingerprint_of
+from orchestrator.pipelines.definition import SELF, Definition, FunctionDef, PipelineDef, fingerprint_of
 from orchestrator.pipelines.flow_specs import (
     ApproveSpec,
     BlockSpec,
@@ -72,6 +72,11 @@ class Plan(Flow):
     returns: Mapping[str, str]
     pipelines: Mapping[str, Plan]
 
+    @property
+    def function(self) -> str | None:
+        """The durable function (`module:function`) that says what the steps are; None for a pipeline that has them."""
+        return cast(FunctionDef, self.canonical).get("function")
+
 
 def make_plan(pipeline: Definition, examined: Analysis | None = None) -> Plan:
     """Check a pipeline and plan it; `examined` is what a check of it has found already.
@@ -92,6 +97,17 @@ def make_plan(pipeline: Definition, examined: Analysis | None = None) -> Plan:
 def recorded_plan(definition: PipelineDef, graph: Graph, fingerprint: str, base_dir: Path | None) -> Plan:
     """The plan of a pipeline that was checked when its execution began, and recorded with its graph."""
     return _root(definition, graph, fingerprint, base_dir, compile_outputs(definition.get("outputs", {})))
+
+
+def function_plan(definition: FunctionDef, base_dir: Path | None) -> Plan:
+    """The plan of a durable function."""
+    return recorded_plan(definition, (), fingerprint_of(definition), base_dir)
+
+
+def add_pipeline(plan: Plan, ref: str, member: Plan) -> None:
+    """Give a plan a pipeline that was not reached from its definition: one that a durable function runs."""
+    assert isinstance(plan.pipelines, _Members)
+    plan.pipelines.add(ref, member)
 
 
 def member_folder(member: PipelineDef, root_folder: Path | None) -> Path | None:
@@ -153,11 +169,15 @@ class _Members(Mapping[str, Plan]):
             plan = self._made[ref] = _plan(definition, graph, fingerprint_of(definition), folder, outputs, self)
         return plan
 
+    def add(self, ref: str, plan: Plan) -> None:
+        """Take in one that a durable function runs."""
+        self._made[ref] = plan
+
     def __iter__(self) -> Iterator[str]:
-        return iter((SELF, *self._definitions))
+        return iter(dict.fromkeys((SELF, *self._definitions, *self._made)))
 
     def __len__(self) -> int:
-        return 1 + len(self._definitions)
+        return len({SELF, *self._definitions, *self._made})
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +222,8 @@ __all__ = [
     "SwitchSpec",
     "WaitSpec",
     "WhileSpec",
+    "add_pipeline",
+    "function_plan",
     "loop_items",
     "make_plan",
     "recorded_plan",

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
 from orchestrator.clock import Clock, SystemClock
-from orchestrator.errors import IllegalMoveError, ProcessesLeftError
+from orchestrator.errors import IllegalMoveError, ProcessesLeftError, WrongPlaceError
 from orchestrator.execution.driver import Attempt, PythonCall, ShellCommand
 from orchestrator.runners.environment import OWNER
 from orchestrator.runners.guard_client import Guard
 from orchestrator.runners.handlers import resolve_handler
+from orchestrator.runners.in_place import wait_in_place
 from orchestrator.runners.leftovers import end_leftovers, started_any
 from orchestrator.runners.on_loop import call_on_loop
 from orchestrator.runners.output import PrintRouter, capture_logging
@@ -93,10 +94,27 @@ class LocalRunner:
         """Run the attempt's work: awaiting it gives its value; see `execution.driver.Runner`."""
         work = attempt.work
         if self._state == "open" and type(work) is PythonCall and not work.process:
-            handler = self._handlers.get((work.target, attempt.base_dir))
+            handler = self._known(attempt, work)
             if handler is not None:  # at once: a task that waits for the handler would cost as much as it
                 return self._begin_call(attempt, work, handler)
         return self._invoke(attempt)
+
+    def perform(self, attempt: Attempt, keep_alive: Callable[[], None]) -> Any:
+        """Run a plain function in a thread and wait for it; see `execution.driver.Runner`."""
+        if self._state != "open":
+            self._begin()
+        work = attempt.work
+        if not isinstance(work, PythonCall) or work.process or work.function is None:
+            raise WrongPlaceError(
+                f"step {attempt.step_key!r} runs in a process, which an async pipeline cannot wait for in place; "
+                "write `await` and `.aio(...)`"
+            )
+        call = functools.partial(work.function, *work.positional, **work.arguments)
+        try:
+            return wait_in_place(attempt, call, keep_alive, self._grace_seconds)
+        finally:
+            if self._prints is not None:
+                self._prints.finish(attempt)
 
     async def _invoke(self, attempt: Attempt) -> Any:
         if self._state != "open":
@@ -162,16 +180,21 @@ class LocalRunner:
             os.environ[OWNER] = self._owner_token
 
     async def _call(self, attempt: Attempt, work: PythonCall) -> Any:
-        handler = self._handlers.get((work.target, attempt.base_dir)) or await self._resolve(attempt, work)
+        handler = self._known(attempt, work) or await self._resolve(attempt, work)
         return await self._begin_call(attempt, work, handler)
+
+    def _known(self, attempt: Attempt, work: PythonCall) -> _Handler | None:
+        if work.function is not None:
+            return _Handler(work.function, inspect.iscoroutinefunction(work.function))
+        return self._handlers.get((work.target, attempt.base_dir))
 
     def _begin_call(self, attempt: Attempt, work: PythonCall, handler: _Handler) -> asyncio.Future[Any]:
         if handler.is_async:
-            outcome = self._on_loop(attempt, handler.function, work.arguments)
+            outcome = self._on_loop(attempt, handler.function, work.positional, work.arguments)
         else:
             outcome = self._threads.call(
                 attempt,
-                functools.partial(handler.function, **work.arguments),
+                functools.partial(handler.function, *work.positional, **work.arguments),
                 on_coroutine=self._await,
                 grace_seconds=self._grace_seconds,
             )
@@ -181,12 +204,17 @@ class LocalRunner:
 
     def _await(self, attempt: Attempt, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
         """What a plain function gave to be awaited."""
-        return self._on_loop(attempt, lambda: coroutine, {})
+        return self._on_loop(attempt, lambda: coroutine, (), {})
 
     def _on_loop(
-        self, attempt: Attempt, function: Callable[..., Any], arguments: Mapping[str, Any]
+        self,
+        attempt: Attempt,
+        function: Callable[..., Any],
+        positional: tuple[Any, ...],
+        arguments: Mapping[str, Any],
     ) -> asyncio.Future[Any]:
-        return call_on_loop(attempt, function, arguments, grace_seconds=self._grace_seconds, running=self._tasks)
+        handler = functools.partial(function, *positional) if positional else function
+        return call_on_loop(attempt, handler, arguments, grace_seconds=self._grace_seconds, running=self._tasks)
 
     @property
     def _grace_seconds(self) -> float:

@@ -31,6 +31,8 @@ def planned(pipeline: Definition | Plan) -> Plan:
 
 def bound_inputs(plan: Plan, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """The value of every input. Raises InputError with every fault."""
+    if plan.function is not None:  # bound by the function's own signature
+        return inputs
     definition = Recorded(plan.canonical, plan.base_dir)
     return bind_inputs(definition, inputs, base_dir=plan.base_dir, working_dir=Path.cwd())
 

@@ -22,9 +22,10 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from orchestrator.errors import IllegalMoveError, OrchestratorError
-from orchestrator.execution.driver import Deed, Keep, Record, Rollback
+from orchestrator.errors import IllegalMoveError, NonDeterminismError, OrchestratorError
+from orchestrator.execution.driver import Deed, Keep, Record, Rollback, RunFunction
 from orchestrator.execution.engine.carried import Carried, Interrupted
+from orchestrator.execution.engine.functions import Functions
 from orchestrator.execution.engine.inbox import (
     ANSWER,
     CANCEL,
@@ -38,6 +39,7 @@ from orchestrator.execution.engine.performer import Parts, Performer
 from orchestrator.execution.engine.pump import Pump
 from orchestrator.execution.engine.races import in_turn
 from orchestrator.execution.engine.waiting import what_it_waits_for
+from orchestrator.execution.flow import raised_data, step_of
 from orchestrator.execution.integration import Session
 from orchestrator.execution.machine import ROOT, Complete, Execute, Fail, Instruction, Join, Release, Stop
 from orchestrator.execution.machine.frames import ENDED
@@ -78,7 +80,7 @@ class Drive:
     #: Whether nothing starts here any more; the execution is paused then.
     draining: bool = False
     #: Whether it is to be gone on with by whichever scheduler comes next.
-    _hands_back: bool = False
+    hands_back: bool = False
     #: Why it is to be paused, where somebody asked for that.
     _pause_reason: str | None = None
     _ready: deque[Execute | Join] = field(default_factory=deque)
@@ -116,12 +118,18 @@ class Drive:
     _over: asyncio.Future[None] = field(init=False)
     #: Is done when nothing is under way any more; None where nobody waits for that.
     _idle: asyncio.Future[None] | None = None
+    #: Functions that were ended since everything they asked for waits; they go on where something has come after all.
+    _suspended: list[Execute] = field(default_factory=list)
+    #: Steps that are cancelled since nobody waits for them, and why.
+    _given_up: dict[Carried, str] = field(default_factory=dict)
     _performer: Performer = field(init=False)
+    _functions: Functions = field(init=False)
 
     def __post_init__(self) -> None:
         self._over = self.loop.create_future()
         self.session.watcher = self._note_due
         self._performer = Performer(self.parts, self.session, self.base_dir, self, self.loop, self.recovery)
+        self._functions = self._performer.functions
 
     async def run(self, events: Sequence[Event], messages: Sequence[Message] = (), asked: int | None = None) -> None:
         """Record these events and follow the machine until the execution has ended, is paused, or cannot go on.
@@ -149,12 +157,15 @@ class Drive:
             await self._let_go()
             if cancelled:  # by whoever called us; no reason to count this as a crash
                 self._pause("cancelled by its caller")
+            elif self._over.done() and isinstance(self._over.exception(), NonDeterminismError):
+                self._pause(self._pause_reason or "")
 
     async def _let_go(self) -> None:
         """End what runs, but for a thread that cannot be ended."""
         self.draining = self._ending = True
         cancelled: asyncio.CancelledError | None = None
         while self._carried:
+            self._functions.suspend()
             for carried in [*self._carried]:
                 carried.cancel()
             self._idle = self.loop.create_future()
@@ -173,7 +184,7 @@ class Drive:
 
     def _paused(self, asked: str | None, reason: str) -> ev.ExecutionPaused:
         """That nobody works on it: until somebody resumes it, where that was `asked` for or there is no scheduler."""
-        if self._hands_back and asked is None:
+        if self.hands_back and asked is None:
             return ev.ExecutionPaused("handed back by a scheduler that ended", self.parts.clock.time(), waits=True)
         return ev.ExecutionPaused(asked or reason)
 
@@ -293,7 +304,8 @@ class Drive:
         for instruction, carried in [*self._under_way.items()]:
             if carried in self._stopped:  # asked already; once more would make haste
                 continue
-            if _is_inside(instruction.key, owner) and not machine.protects(instruction.key):
+            mine = _is_inside(instruction.key, owner) or (instruction.key == owner and machine.is_function(owner))
+            if mine and not machine.protects(instruction.key):
                 self._stopped[carried] = now
                 carried.cancel()
 
@@ -314,12 +326,16 @@ class Drive:
         self._ready.extend(later)
         self._dispatching = False
         # (What waits to be applied may still change that; it dispatches again.)
-        if self._carried or self._ending or self.session.unsettled or (self._ready and not self.draining):
+        working = len(self._carried) - self._functions.resting(self.draining)
+        if working or self._ending or self.session.unsettled or (self._ready and not self.draining):
             return
         self._take_due()
         if self.session.pending:
             return
         if self.draining or self._is_over() or not self._stays():
+            if self._carried:
+                self._suspend()
+                return
             self._ending = True
             self._start(self._end())
         elif not self.session.machine.waiting:
@@ -332,7 +348,7 @@ class Drive:
         if not machine.closes or self.draining or self._ending or self.session.unsettled:
             return False
         for owner in machine.closing():
-            if any(_is_inside(instruction.key, owner) for instruction in (*self._under_way, *self._ready)):
+            if any(_is_inside(i.key, owner) or i.key == owner for i in (*self._under_way, *self._ready)):
                 continue
             instructions = machine.conclude(owner)
             self._match()  # its `finally` steps may have waited since an earlier life
@@ -366,6 +382,7 @@ class Drive:
 
     def _note_due(self, entry: Entry) -> None:
         """An entry was applied: something may wait from now on until a time."""
+        self._functions.note(entry)
         if isinstance(entry.event, _BEGIN_TO_WAIT):
             self._note_wait(self.session.record.step(entry.event.key))
         elif isinstance(entry.event, _GIVE_TIME):
@@ -455,6 +472,9 @@ class Drive:
         )
 
     def _carry(self, instruction: Execute | Join) -> None:
+        if instruction.key == ROOT:
+            self._start(self._function(), instruction)
+            return
         try:
             task = self._performer.task(instruction.key, instruction.generation)
         except Exception as exc:  # noqa: BLE001 - raised by `run`: the plan and the journal do not agree
@@ -479,15 +499,19 @@ class Drive:
             if carried.stuck is not None:
                 self._performer.note_stuck(instruction.key, carried.stuck)
         superseded = self._superseded.pop(carried, None) is not None
+        given_up = self._given_up.pop(carried, None)
         stopped_at = self._stopped.pop(carried, None)
         if stopped_at is not None and instruction is not None:
             self._note_how(instruction.key, carried, stopped_at)
+            if given_up is not None and not superseded:
+                self._record_given_up(instruction.key, given_up)
         if carried.cancelled or isinstance(error, asyncio.CancelledError):
             error = None
             if not (self.draining or superseded or stopped_at is not None):
                 error = OrchestratorError(
                     "a task of the engine was cancelled by somebody else; `orchestrator resume` goes on"
                 )
+        self._functions.ended()
         if self._idle is not None and not self._carried and not self._idle.done():
             self._idle.set_result(None)
         if error is not None:
@@ -515,6 +539,23 @@ class Drive:
         yield Record((*left, event))
         self.stop()
 
+    def _function(self) -> Deed[None]:
+        """Run the durable function that the execution is, and say how the execution ended."""
+        machine, target = self.session.machine, self.session.plan.function
+        try:
+            value = yield RunFunction(ROOT, self._performer.function_work())
+            event: Event = ev.ExecutionCompleted((yield Keep({"result": value})))
+        except ENGINE_FAULTS:
+            raise
+        except Exception as exc:  # noqa: BLE001 - recorded: what the function raised
+            error = self._performer.describe(exc, None).to_dict() | {"raised": raised_data(exc)}
+            event = ev.ExecutionFailed(step_of(exc), error)
+        if machine.verdict is not None:  # it was cancelled, and came to an end all the same: `_end` says so
+            return
+        self._ending = True
+        yield Record((*self._leftovers(f"{target} has ended"), event))
+        self.stop()
+
     def _leftovers(self, reason: str) -> tuple[Event, ...]:
         """What had begun and will not end, as cancelled."""
         left = self.session.machine.leftovers()
@@ -529,6 +570,8 @@ class Drive:
             self._take_due()
             if self.session.unsettled:
                 self._ending = False
+                self._ready.extend(self._suspended)
+                self._suspended.clear()
                 return
         if self.draining and not (failed is not None and machine.is_over):
             event: Event = self._paused(self._pause_reason, "interrupted")
@@ -549,6 +592,60 @@ class Drive:
         dues = [due for due, key, generation in self._dues if self._still_waits(due, key, generation)]
         return ev.ExecutionPaused(what_it_waits_for(record, waiting), min(dues, default=None), waits=True)
 
+    # -- durable functions -------------------------------------------------------------------------------------------
+
+    def begin(self, instructions: Sequence[Instruction]) -> None:
+        """Carry these out: a function has asked for them."""
+        self._ready.extend(i for i in instructions if isinstance(i, Execute | Join))
+        self._dispatch()
+
+    def has_inside(self, key: StepKey) -> bool:
+        """Whether anything inside of a step is under way."""
+        return any(_is_inside(i.key, key) and i.key != key for i in (*self._under_way, *self._ready))
+
+    def rested(self) -> None:
+        """Everything that functions have asked for waits: the execution may be unloaded."""
+        self._dispatch()
+
+    def give_up(self, key: StepKey, reason: str) -> None:
+        """Cancel a step that nobody waits for any more, and record that it was."""
+        machine = self.session.machine
+        if self._over.done() or self.session.ended:
+            return
+        if machine.holds(key):
+            self._follow(machine.give_up(key))
+            return
+        self._ready = deque(i for i in self._ready if i.key != key)
+        for instruction, carried in [*self._under_way.items()]:
+            if instruction.key == key:
+                if carried not in self._stopped:
+                    self._stopped[carried] = self.parts.clock.monotonic()
+                    self._given_up[carried] = reason
+                    carried.cancel()
+                return
+        if machine.status_of(key) is StepStatus.RUNNING:
+            self._record_given_up(key, reason)
+
+    def _record_given_up(self, key: StepKey, reason: str) -> None:
+        machine = self.session.machine
+        if not self.session.ended and machine.status_of(key) not in ENDED:
+            self.add((ev.StepCancelled(key, machine.generation(key), reason, self.how_ended(key)),))
+
+    def cannot_follow(self, error: NonDeterminismError) -> None:
+        """A function asks for other steps than its journal holds: nothing new is done, and the caller is told."""
+        self.draining = True
+        self._pause_reason = f"its code asks for other steps than its journal holds: {error}"
+        self.stop(error)
+
+    def _suspend(self) -> None:
+        """End the functions, which only wait: they run again from their first lines when something has come."""
+        now = self.parts.clock.monotonic()
+        for carried in self._functions.suspend():
+            self._stopped[carried] = now
+            if isinstance(carried.instruction, Execute):
+                self._suspended.append(carried.instruction)
+            carried.cancel()
+
     # -- from outside ------------------------------------------------------------------------------------------------
 
     def interrupt(self, *, hands_back: bool = False) -> None:
@@ -556,7 +653,7 @@ class Drive:
 
         With `hands_back` the execution is due at once then, for a scheduler, instead of paused until it is resumed.
         """
-        self._hands_back = self._hands_back or hands_back
+        self.hands_back = self.hands_back or hands_back
         if self.interrupted:
             return
         self.interrupted = self.draining = True
@@ -567,6 +664,7 @@ class Drive:
     def _cut_off(self, again: bool = True) -> None:
         """The grace is over. A second cancellation gives up what cannot be ended, such as a thread."""
         if not self._ending:
+            self._functions.suspend()
             for carried in [*self._carried]:
                 carried.cancel()
             if again:
@@ -652,15 +750,18 @@ class Drive:
         # was committed together with the restore may have named what is not there any more.
         self._ready = deque(i for i in self._ready if self._is_current(i))
         named = set(self._ready)
+        anew = {instruction for carried in self._functions.suspend() if (instruction := carried.instruction)}
         for instruction, carried in self._under_way.items():
-            if instruction not in named and carried not in self._superseded:
+            if (instruction not in named or instruction in anew) and carried not in self._superseded:
                 self._superseded[carried] = instruction.key
                 carried.cancel()
-        self._ready = deque(instruction for instruction in self._ready if instruction not in self._under_way)
+        self._ready = deque(i for i in self._ready if i not in self._under_way or i in anew)
         self._dispatch()
 
     def _is_current(self, instruction: Execute | Join) -> bool:
         machine = self.session.machine
+        if instruction.key == ROOT:  # a durable function, which runs from its first line then
+            return True
         return machine.knows(instruction.key) and machine.generation(instruction.key) == instruction.generation
 
     def commit_now(self, events: Sequence[Event]) -> None:

@@ -240,10 +240,13 @@ class StateGraphEngine(Host):
         base_dir = str(session.plan.base_dir or "") if changed else base_dir
         return await self._go_on(session, base_dir, (*changed, self._claimed(session)), wait=wait)
 
-    async def wake(self, execution_id: str, *, patience_seconds: float = 0.0) -> ExecutionResult:
+    async def wake(
+        self, execution_id: str, *, patience_seconds: float = 0.0, hands_back: bool = False
+    ) -> ExecutionResult:
         """Go on with one that is due, queued or abandoned, as a scheduler does: nobody asks for that one.
 
-        What waits again is let go of, unless for a time within `patience_seconds`. Raises as `resume` does, and
+        What waits again is let go of, unless for a time within `patience_seconds`. With `hands_back` it is due at once
+        for a scheduler, where it is cut off here. Raises as `resume` does, and
         NotResumableError also where it has ended, or somebody has paused it.
         """
         found = require_known(self.store, execution_id)
@@ -254,7 +257,8 @@ class StateGraphEngine(Host):
         if record.status not in UNFINISHED or (record.status is ExecutionStatus.PAUSED and not record.waits):
             self.store.release(session.lease)
             raise NotResumableError(execution_id, str(record.status), f"`{_command('resume', execution_id)}` goes on")
-        return await self._go_on(session, base_dir, (self._claimed(session),), patience_seconds=patience_seconds)
+        claimed = (self._claimed(session),)
+        return await self._go_on(session, base_dir, claimed, patience_seconds=patience_seconds, hands_back=hands_back)
 
     def hand_back(self, execution_ids: Collection[str]) -> None:
         """Start nothing new of these and give them back when what runs has ended, or the time of grace is over.

@@ -88,7 +88,18 @@ class Host:
         # Threads of its own: those of the loop may be taken by handlers, and a heartbeat must not wait for them.
         threads = ThreadPoolExecutor(_THREADS, "orchestrator-store")
         chance = random or Random()
-        self._parts = Parts(self.store, self.runner, parts.kinds, self.clock, chance, threads, max_running, self._emit)
+        self._parts = Parts(
+            self.store,
+            self.runner,
+            parts.kinds,
+            self.clock,
+            chance,
+            threads,
+            max_running,
+            self._emit,
+            parts.function_of,
+            parts.spawn,
+        )
         self._rooms = Rooms()
         self._latest: ExecutionContext | None = None
         self._drives: set[Drive] = set()
@@ -278,12 +289,21 @@ class Host:
         wait: bool = False,
         asked: int | None = None,
         patience_seconds: float | None = None,
+        hands_back: bool = False,
     ) -> ExecutionResult:
         """Run an execution that was there before, with what its inbox holds; `asked` is the message that made us."""
         code = self._code_seen(session.plan, session.record.code)
         messages = self.store.inbox(session.lease.execution_id)
         patience = math.inf if wait else patience_seconds
-        return await self._run(session, base_dir, (*events, *code), messages, patience_seconds=patience, asked=asked)
+        return await self._run(
+            session,
+            base_dir,
+            (*events, *code),
+            messages,
+            patience_seconds=patience,
+            asked=asked,
+            hands_back=hands_back,
+        )
 
     async def _run(
         self,
@@ -294,12 +314,14 @@ class Host:
         *,
         patience_seconds: float | None = None,
         asked: int | None = None,
+        hands_back: bool = False,
     ) -> ExecutionResult:
         loop = asyncio.get_running_loop()
         if self._pump is None or self._pump.loop is not loop:
             self._pump = Pump(self.store, loop, self._parts.threads, self._stop)
         patience = self.patience_seconds if patience_seconds is None else patience_seconds
         running = Drive(self._parts, session, base_dir, loop, self._pump, self._rooms.recovery, patience)
+        running.hands_back = hands_back
         self._drives.add(running)
         self._latest = session.context
         leave = self._rooms.enter(running)

@@ -6,14 +6,14 @@ offers under the entry point group `orchestrator.engine_parts`; this package off
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import cast
+from typing import Any, cast
 
 from orchestrator.errors import InputError
 from orchestrator.execution.driver import Runner
-from orchestrator.execution.engine.performer import Kind
+from orchestrator.execution.engine.performer import DurableFunction, Kind
 from orchestrator.journal.store import Owner, Store
 from orchestrator.pipelines.plan import Plan
 
@@ -35,6 +35,9 @@ class EngineParts:
     on_takeover: Callable[[Owner], None] | None = None
     on_reopen: Callable[[Plan], Mapping[str, Exception]] | None = None
     code_hashes: Callable[[Plan], Mapping[str, str]] | None = None
+    #: Finds the durable function that a handler is, and starts an execution of one: see `performer.Parts`.
+    function_of: Callable[[str, str], DurableFunction | None] = lambda target, base_dir: None
+    spawn: Callable[[Any, Mapping[str, Any], str], Awaitable[str]] | None = None
 
 
 def installed_parts() -> EngineParts:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from orchestrator.errors import IllegalMoveError
+from orchestrator.execution.flow import Asked
 from orchestrator.execution.state.outputs import NULL, output_of
 from orchestrator.execution.variables import Cell, GetBlob, LiveCell, RecordedCell, Root, StepScope, VariableManager
 from orchestrator.journal.fold import ENDED_WELL, ExecutionRecord
@@ -36,6 +37,8 @@ class Place:
     flow: Mapping[str, PlannedStep]
     plan: Plan
     runs: StepKey = _NOBODY
+    #: The call of a durable function that it is.
+    asked: Asked | None = None
 
     @property
     def prefix(self) -> str:
@@ -57,6 +60,8 @@ class Places:
     variables: VariableManager
     get_blob: GetBlob
     outcome: Outcome
+    #: What durable functions have asked for.
+    called: dict[StepKey, Place] = field(default_factory=dict)
     #: The steps of the pipeline itself that were found: they are asked for with each of their items.
     _tops: dict[StepKey, Place] = field(default_factory=dict)
 
@@ -68,6 +73,8 @@ class Places:
         return found
 
     def _find(self, key: StepKey) -> Place | None:
+        if self.called and (called := self.called.get(key)) is not None:
+            return called
         place = place_of(key)
         if place is None:
             if (top := self._tops.get(key)) is None and (top := _in(self.plan, key, StepKey(""))) is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.errors import ExecutionFailedError, ExecutionWaitsError, InterruptedExecution
+from orchestrator.execution.flow import rebuilt
 from orchestrator.status import UNFINISHED, ExecutionStatus
 from orchestrator.types import ExecutionId, StepKey
 
@@ -31,6 +32,11 @@ class ExecutionResult:
     waits: bool = False
     until: float | None = None
 
+    @property
+    def result(self) -> Any:
+        """What a durable function returned; None of a pipeline that has no output `result`."""
+        return self.outputs.get("result")
+
     def raise_for_status(self) -> ExecutionResult:
         """Self where it completed; raises ExecutionFailedError, ExecutionWaitsError or InterruptedExecution else."""
         if self.status is ExecutionStatus.COMPLETED:
@@ -45,4 +51,7 @@ class ExecutionResult:
         why = (self.error or {}).get("message", self.status)
         what = f"step {self.failed_step!r} failed" if self.failed_step else "the execution failed"
         text = f"{what}: {why}; try again with `orchestrator retry {self.execution_id}`"
-        raise ExecutionFailedError(self.execution_id, text, self.failed_step, self.error)
+        error = ExecutionFailedError(self.execution_id, text, self.failed_step, self.error)
+        if self.error is not None and "raised" in self.error:
+            raise error from rebuilt(self.error, self.failed_step or StepKey(""))
+        raise error

@@ -21,7 +21,7 @@ from typing import TypeAlias
 from orchestrator.clock import Clock
 from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.integration.tally import Tally
-from orchestrator.execution.machine import Instruction, Machine, Node
+from orchestrator.execution.machine import Called, Instruction, Machine, Node
 from orchestrator.execution.state import (
     ExecutionContext,
     Recorder,
@@ -31,13 +31,15 @@ from orchestrator.execution.state import (
 )
 from orchestrator.execution.variables import VariableManager
 from orchestrator.journal import events as ev
+from orchestrator.journal.codec import Encoded, decode
 from orchestrator.journal.events import Entry, Event
-from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.fold import ExecutionRecord, Writes
 from orchestrator.journal.keys import is_step
 from orchestrator.journal.records import blobs_of, encode_body
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
-from orchestrator.pipelines.definition import members_of, steps_of
-from orchestrator.pipelines.plan import Plan, PlannedStep
+from orchestrator.pipelines.definition import fingerprint_of, members_of, steps_of
+from orchestrator.pipelines.plan import Plan, PlannedStep, add_pipeline, recorded_plan
+from orchestrator.types import StepKey
 
 #: Is called with each entry after its commit. One that raises is logged and breaks nothing.
 Subscriber: TypeAlias = Callable[[Entry], None]
@@ -55,6 +57,7 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
+_OUTCOMES = (ev.StepSucceeded, ev.StepSkipped, ev.StepFailed, ev.StepCancelled)
 #: Nothing of this life follows them: the lease is given back with their commit.
 _LAST_EVENTS = (ev.ExecutionCompleted, ev.ExecutionFailed, ev.ExecutionPaused, ev.ExecutionCancelled)
 
@@ -78,6 +81,11 @@ class Session:
     on_fault: Callable[[object], None]
     #: Is told of every entry after it was applied, before the subscribers.
     watcher: Callable[[Entry], None] = lambda _entry: None
+    #: Where durable functions run: the position of each step's outcome, and what each has set that set variables.
+    outcomes: dict[StepKey, int] = field(default_factory=dict)
+    written: dict[StepKey, Writes] = field(default_factory=dict)
+    #: Calls of a durable function after which a checkpoint is made.
+    important: set[StepKey] = field(default_factory=set)
     #: The newest message of the inbox that was looked at.
     seen: int = 0
     #: Whether the last event of this life was added: nothing may follow it.
@@ -104,7 +112,7 @@ class Session:
         recorder: Recorder | None = None,
     ) -> Session:
         """A session over an execution without any event yet; `replay` brings in those that there are."""
-        machine = Machine(plan.steps, plan.finally_, partial(_sub_flow, plan))
+        machine = Machine(plan.steps, plan.finally_, partial(_sub_flow, plan), calls=plan.function is not None)
         recorder = recorder or _NOBODY
         context = ExecutionContext(
             lease.execution_id,
@@ -212,11 +220,15 @@ class Session:
         entries.append(entry)
 
     def _is_checkpoint_due(self, event: ev.StepSucceeded) -> bool:
-        if event.checkpoint is not None or event.key not in self.plan.steps:  # has one of its own, or only tidies up
+        if event.checkpoint is not None:  # has one of its own
             return False
-        return self.plan.steps[event.key].important or checkpoint_due(
-            self._tally.done, self.context.auto_checkpoint_steps
-        )
+        if self.plan.function is not None:
+            important = event.key in self.important
+        elif event.key in self.plan.steps:
+            important = self.plan.steps[event.key].important
+        else:  # only tidies up
+            return False
+        return important or checkpoint_due(self._tally.done, self.context.auto_checkpoint_steps)
 
     def settle(self) -> list[Instruction]:
         """Apply what is durable by now, in order, and give the instructions that follow.
@@ -251,7 +263,28 @@ class Session:
 
     def _apply(self, entry: Entry) -> list[Instruction]:
         self.context.apply(entry)
-        return self.machine.apply(entry.event)
+        event = entry.event
+        if self.machine.has_calls and isinstance(event, _OUTCOMES):
+            self.outcomes[event.key] = entry.position
+            if type(event) is ev.StepSucceeded and event.writes:
+                self.written[event.key] = event.writes
+        if isinstance(event, ev.BlockEntered) and event.model is not None:
+            self._bring(event.pipeline, event.model, event.graph)
+        return self.machine.apply(event)
+
+    def _bring(self, ref: str, model: Encoded, graph: Encoded | None) -> None:
+        """A durable function runs a pipeline that it was given."""
+        if ref not in self.plan.pipelines:
+            definition = decode(model, self.store.get_blob)
+            steps = decode(graph, self.store.get_blob) if graph is not None else ()
+            folder = self.plan.base_dir
+            add_pipeline(self.plan, ref, recorded_plan(definition, steps, fingerprint_of(definition), folder))
+
+    def _steps_total(self) -> int:
+        """Of a durable function those that have ended."""
+        if self.plan.function is not None:
+            return self._tally.done + self._tally.failed
+        return len(self.plan.steps) + len(self.plan.finally_)
 
     def summary(self) -> Summary:
         """The summary row as it is once everything sealed so far is applied."""
@@ -262,7 +295,7 @@ class Session:
             status=tally.status,
             created_at=tally.created_at,
             updated_at=tally.updated_at,
-            steps_total=len(self.plan.steps) + len(self.plan.finally_),
+            steps_total=self._steps_total(),
             steps_done=tally.done,
             steps_failed=tally.failed,
             message=tally.message,
@@ -281,6 +314,6 @@ def _checkpoints_of(plan: Plan) -> Iterator[str]:
 
 def _sub_flow(plan: Plan, node: Node) -> tuple[Mapping[str, Node], Mapping[str, Node]]:
     """The steps of the pipeline that a step runs, and its `finally` steps."""
-    assert isinstance(node, PlannedStep)
+    assert isinstance(node, PlannedStep | Called)
     sub = plan.pipelines[node.definition["pipeline"]]
     return sub.steps, sub.finally_

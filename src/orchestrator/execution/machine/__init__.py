@@ -1,6 +1,6 @@
 """The machine: events in, instructions out."""
 
-from orchestrator.execution.machine.frames import Flow, Node
+from orchestrator.execution.machine.frames import Called, CallsFrame, Flow, Node
 from orchestrator.execution.machine.instructions import (
     Complete,
     Execute,
@@ -15,6 +15,8 @@ from orchestrator.execution.machine.reading import ROOT
 
 __all__ = [
     "ROOT",
+    "Called",
+    "CallsFrame",
     "Complete",
     "Execute",
     "Fail",

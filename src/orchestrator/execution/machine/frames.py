@@ -2,6 +2,7 @@
 
     GraphFrame   the steps of a block, of a case, of branches, of a sub-pipeline: a graph with needs
     ItemsFrame   the items of a `for_each`, or the rounds of a `while`: a list
+    CallsFrame   the calls of a durable function: steps that come to be when the function asks for them
 
 A frame that is *closing* hands out nothing new. It is over when nothing of it is under way any more, which only whoever
 drives can see; then its `finally` steps run, where it has some, and then its owner is asked what it came to.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.journal.keys import item_key
 from orchestrator.status import Closing, StepStatus
@@ -186,6 +187,56 @@ class GraphFrame(Frame):
     def has_ended(self, step: Step) -> bool:
         """Whether nothing waits for a step any more."""
         return step.status in WELL or (self.join is not None and step.status is StepStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What is known of a call before the function has asked for it in this life: what its events say."""
+
+    kind: str = "call"
+    item_failure: str | float = "stop"
+    is_loop: bool = False
+    max_parallel: int | None = None
+    definition: Mapping[str, Any] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    dependents: tuple[str, ...] = ()
+    blocks: Sequence[Flow] = ()
+    join: int | None = None
+    recovers: bool = False
+    is_repeated: bool = False
+
+
+_CALLED = Called()
+
+
+@dataclass(slots=True, eq=False)
+class CallsFrame(GraphFrame):
+    """The calls of a durable function. The function decides what is next, and what a failure means.
+
+    So nothing in it follows from an event. `nodes` has the calls that the function has asked for in this life: what
+    others there are is not gone on with before it does.
+    """
+
+    #: Which generation a call has that is asked for first.
+    first: int = 1
+    #: Rises when the function is to begin anew from its first line.
+    life: int = 1
+
+    def known(self, name: str) -> Node:
+        """What is known of a call."""
+        return self.nodes.get(name, _CALLED)
+
+    def call(self, name: str) -> Step:
+        """The step of a call; made where it was never asked for."""
+        if (step := self.steps.get(name)) is None:
+            step = self.steps[name] = Step(generation=self.first)
+        return step
+
+    def bears(self, more: int = 1) -> bool:
+        return True
+
+    def count(self) -> None:
+        """Nothing is counted: it is over when the function has ended."""
 
 
 @dataclass(slots=True, eq=False)

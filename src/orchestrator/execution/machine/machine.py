@@ -26,6 +26,8 @@ from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.machine.frames import (
     ENDED,
     WELL,
+    Called,
+    CallsFrame,
     Frame,
     GraphFrame,
     ItemsFrame,
@@ -34,7 +36,7 @@ from orchestrator.execution.machine.frames import (
     share_of,
 )
 from orchestrator.execution.machine.instructions import Complete, Execute, Fail, Instruction, Join, Release, Stop
-from orchestrator.execution.machine.reading import MachineReader
+from orchestrator.execution.machine.reading import ROOT, MachineReader
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Event
 from orchestrator.journal.keys import is_inside, item_key, place_of
@@ -75,12 +77,12 @@ class Machine(MachineReader):
                 return self._end(key, generation, StepStatus.FAILED)
             case ev.StepCancelled(key=key, generation=generation):
                 return self._end(key, generation, StepStatus.CANCELLED)
-            case ev.LoopExpanded(key=key, generation=generation, items=items):
-                return self._expand(key, generation, len(items))
+            case ev.LoopExpanded(key=key, generation=generation, items=items, collects=collects):
+                return self._expand(key, generation, len(items), collects)
             case ev.IterationStarted(key=key, generation=generation, index=index):
                 return self._begin_round(key, generation, index)
-            case ev.BlockEntered(key=key, generation=generation, case=case):
-                return self._enter(key, generation, case or 0)
+            case ev.BlockEntered(key=key, generation=generation, case=case, pipeline=pipeline):
+                return self._enter(key, generation, case or 0, pipeline)
             case ev.StepWaiting(key=key, generation=generation):
                 self._move(key, generation, StepStatus.RUNNING)
                 self.waiting[key] = None
@@ -105,6 +107,7 @@ class Machine(MachineReader):
             case ev.ExecutionRetried(keys=keys):
                 for key in keys:
                     self._renew(key)
+                self._begin_function_anew()
                 self._count()
             case ev.ExecutionRestored(keys=keys, expanded=expanded):
                 self._set_back(keys, expanded)
@@ -140,6 +143,41 @@ class Machine(MachineReader):
                 self._become(ExecutionStatus.CANCELLED)
         return []
 
+    # -- what a durable function asks for ----------------------------------------------------------------------------
+
+    def call(self, owner: StepKey, name: str, node: Node) -> tuple[StepKey, int, StepStatus]:
+        """A durable function asks for a step: its key and generation, and where it stands."""
+        frame = self._frames[owner]
+        assert isinstance(frame, CallsFrame)
+        key, step = frame.key(name), frame.call(name)
+        frame.nodes[name] = node  # type: ignore[index]  # a dictionary of its own
+        inner = self._frames.get(key)
+        if isinstance(inner, ItemsFrame):
+            inner.node, inner.window = node, node.max_parallel or len(inner.items)
+        elif inner is not None:
+            inner.node = node
+        return key, step.generation, step.status
+
+    def outstanding_of(self, key: StepKey) -> list[Instruction]:
+        """What is to be done now of a step that a durable function has asked for."""
+        frame, step = self._find(key)
+        return list(self._outstanding_step(key, step, self._is_closed(frame)))
+
+    def give_up(self, key: StepKey) -> list[Instruction]:
+        """The function that asked for a step that holds others waits for it no more."""
+        return self._cancel_inside(self._frames[key], Closing.CANCELLED)
+
+    def forget_calls(self, owner: StepKey) -> None:
+        """A durable function is to run from its first line: it has not asked for anything yet."""
+        frame = self._frames.get(owner)
+        if isinstance(frame, CallsFrame):
+            frame.nodes = {}
+
+    def _begin_function_anew(self) -> None:
+        if isinstance(self._root, CallsFrame):
+            self._root.life += 1
+            self._root.concluded = False
+
     def settle_on_definition(self) -> None:
         """What comes from here on is of the definition that this machine has."""
         self.lenient = False
@@ -159,6 +197,13 @@ class Machine(MachineReader):
             self._closings[frame.owner] = None
         if isinstance(frame, ItemsFrame):
             frame.next = 0
+        if isinstance(frame, CallsFrame):
+            if frame is self._root:
+                if not frame.never_began:  # also where it was cancelled: it tidies up
+                    yield Execute(ROOT, frame.life)
+            elif frame.closing is None and frame.parent is not None and not self._is_closed(frame.parent, frame.owner):
+                yield Execute(frame.owner, self._find(frame.owner)[1].generation)
+            return
         if isinstance(frame, GraphFrame):
             if not frame.last_begun and frame.closing is None and not frame.remaining:
                 yield from self._main_is_over(frame)
@@ -211,9 +256,12 @@ class Machine(MachineReader):
 
     def _move(self, key: StepKey, generation: int, new: StepStatus) -> tuple[Frame, Step] | None:
         """Bring a step to a status; None for what is no step of the graph."""
-        if "/" in key and self._is_part(key):
-            return None
-        frame, step = self._find(key)
+        found = self._called(key)
+        if found is None:
+            if "/" in key and self._is_part(key):
+                return None
+            found = self._find(key)
+        frame, step = found
         self._tell(f"{key}: {step.status} -> {new}")
         if step.generation != generation:
             raise IllegalMoveError(
@@ -232,6 +280,14 @@ class Machine(MachineReader):
             self._closings.pop(key, None)  # in a replay nobody concludes
         return frame, step
 
+    def _called(self, key: StepKey) -> tuple[Frame, Step] | None:
+        """The step of a call, also of one that nothing was known of; None for what is none."""
+        place = place_of(key)
+        frame = self._root if place is None else self._frames.get(place.owner)
+        if not isinstance(frame, CallsFrame) or (place is not None and place.mark != frame.mark):
+            return None
+        return frame, frame.call(place.name if place is not None else key)
+
     def _become(self, new: ExecutionStatus) -> None:
         self._tell(f"execution: {self.status} -> {new}")
         if self.status is new and new in (ExecutionStatus.RUNNING, ExecutionStatus.PAUSED):
@@ -245,7 +301,9 @@ class Machine(MachineReader):
     def _wait_is_over(self, key: StepKey, generation: int) -> list[Instruction]:
         self.waiting.pop(key, None)
         found = self._look(key)
-        if found is None or found[1].status in ENDED or (self._is_closed(found[0], key) and key not in self._renewed):
+        if found is None or found[1].status in ENDED or self.is_asleep(key):
+            return []
+        if self._is_closed(found[0], key) and key not in self._renewed:
             return []
         return [Execute(key, generation)]
 
@@ -256,7 +314,7 @@ class Machine(MachineReader):
         if moved is None:
             return []
         frame, _ = moved
-        if status is StepStatus.CANCELLED:
+        if status is StepStatus.CANCELLED or isinstance(frame, CallsFrame):
             return []
         if status is StepStatus.FAILED and not self._bear(frame):
             return self._fail(frame, key)
@@ -415,16 +473,18 @@ class Machine(MachineReader):
 
     # -- what is inside of a step ------------------------------------------------------------------------------------
 
-    def _expand(self, key: StepKey, generation: int, count: int) -> list[Instruction]:
+    def _expand(self, key: StepKey, generation: int, count: int, collects: bool) -> list[Instruction]:
         node = self._checked(key, items=True)
         moved = self._move(key, generation, StepStatus.RUNNING)
         if moved is None or node is None:
             return []
+        if isinstance(node, Called):
+            node = Called(is_loop=True, item_failure="collect" if collects else "stop")
         frame = ItemsFrame(key, moved[0], node, share=share_of(node.item_failure))
         frame.items = [Step(generation=self._past.get(key, 0) + 1) for _ in range(count)]
         frame.window = node.max_parallel or count
         self._frames[key] = frame
-        return list(self._fill(frame, frame.window))
+        return [] if self.is_asleep(key) else list(self._fill(frame, frame.window))
 
     def _begin_round(self, key: StepKey, generation: int, index: int) -> list[Instruction]:
         node = self._checked(key, items=True)
@@ -441,13 +501,19 @@ class Machine(MachineReader):
         frame.concluded = False
         return list(self._fill(frame, 1))
 
-    def _enter(self, key: StepKey, generation: int, case: int) -> list[Instruction]:
+    def _enter(self, key: StepKey, generation: int, case: int, pipeline: str) -> list[Instruction]:
         node = self._checked(key, items=False, case=case)
         moved = self._move(key, generation, StepStatus.RUNNING)
         if moved is None or node is None:
             return []
         self._drop(key)
         first = self._past.get(key, 0) + 1
+        if isinstance(node, Called) and pipeline:
+            node = Called("pipeline", definition={"pipeline": pipeline})
+        if node.kind == "call":
+            self.has_calls = True
+            self._frames[key] = CallsFrame(key, moved[0], node, mark="/", remaining=1, first=first)
+            return []
         if node.kind == "pipeline":
             nodes, last = self._sub_flow(node)
             frame = GraphFrame.of(key, moved[0], node, "/", nodes, last, generation=first)
@@ -455,7 +521,7 @@ class Machine(MachineReader):
             nodes = node.blocks[case].steps
             frame = GraphFrame.of(key, moved[0], node, ".", nodes, join=node.join, generation=first)
         self._frames[key] = frame
-        if self._is_closed(frame):
+        if self._is_closed(frame) or self.is_asleep(key):
             return []
         if not frame.remaining:
             return list(self._main_is_over(frame))
@@ -466,7 +532,7 @@ class Machine(MachineReader):
 
         Raises IllegalMoveError where an earlier definition held something there that this one does not.
         """
-        if self._look(key) is None:
+        if self._called(key) is None and self._look(key) is None:
             return None
         node = self._node(key)
         if self.lenient:
@@ -530,6 +596,7 @@ class Machine(MachineReader):
                 step.status = StepStatus.RUNNING if key in kept else StepStatus.PENDING
                 step.generation += 1
                 self.waiting.pop(key, None)
+        self._begin_function_anew()
         self._renewed.clear()
         for key in [*self.waiting]:
             if self._look(key) is None:

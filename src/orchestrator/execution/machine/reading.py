@@ -5,13 +5,14 @@ Looking changes nothing; what happens is taken in by `machine`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.errors import IllegalMoveError
 from orchestrator.execution.driver import Over
 from orchestrator.execution.machine.frames import (
     ENDED,
     WELL,
+    CallsFrame,
     Frame,
     GraphFrame,
     ItemsFrame,
@@ -38,7 +39,8 @@ def _no_flow(node: Node) -> tuple[Mapping[str, Node], Mapping[str, Node]]:
 class MachineReader:
     """The state of one execution, to be looked at.
 
-    `nodes` are the steps of the pipeline, `last` its `finally` steps; `sub_flow` gives those of a sub-pipeline.
+    `nodes` are the steps of the pipeline, `last` its `finally` steps; `sub_flow` gives those of a sub-pipeline. With
+    `calls` the pipeline is a durable function, which says itself what its steps are.
     """
 
     __slots__ = (
@@ -49,21 +51,29 @@ class MachineReader:
         "_root",
         "_story",
         "_sub_flow",
+        "has_calls",
         "lenient",
         "status",
         "waiting",
     )
 
     def __init__(
-        self, nodes: Mapping[str, Node], last: Mapping[str, Node] | None = None, sub_flow: SubFlow = _no_flow
+        self,
+        nodes: Mapping[str, Node],
+        last: Mapping[str, Node] | None = None,
+        sub_flow: SubFlow = _no_flow,
+        *,
+        calls: bool = False,
     ) -> None:
         self.status = ExecutionStatus.PENDING
         #: Steps that wait for a person, a signal or a time, in the order in which they began to.
         self.waiting: dict[StepKey, None] = {}
         #: Whether events of steps that are not in the graph pass by: they are of an earlier definition.
         self.lenient = False
-        self._root = GraphFrame.of(ROOT, None, None, "", nodes, last or {})
+        self._root = CallsFrame(ROOT, remaining=1) if calls else GraphFrame.of(ROOT, None, None, "", nodes, last or {})
         self._sub_flow = sub_flow
+        #: Whether a durable function runs in it, or did.
+        self.has_calls = calls
         #: Owner -> what is inside of it, for every step that holds others now, and for the pipeline itself.
         self._frames: dict[StepKey, Frame] = {ROOT: self._root}
         #: The owners of what closes and was not concluded.
@@ -251,6 +261,35 @@ class MachineReader:
         found = self._look(key)
         return found is not None and key in found[0].failed
 
+    def is_call(self, key: StepKey) -> bool:
+        """Whether a step is a call of a durable function."""
+        return isinstance(self._around(key), CallsFrame)
+
+    def is_function(self, key: StepKey) -> bool:
+        """Whether a step runs a durable function now (`""`: whether the pipeline is one)."""
+        return isinstance(self._frames.get(key), CallsFrame)
+
+    def is_asleep(self, key: StepKey) -> bool:
+        """Whether a step is a call that its function has not asked for in this life, or inside of one."""
+        while True:
+            frame, place = self._around(key), place_of(key)
+            if isinstance(frame, CallsFrame) and (place.name if place is not None else key) not in frame.nodes:
+                return True
+            if place is None:
+                return False
+            key = place.owner
+
+    def calls_of(self, owner: StepKey) -> Iterator[tuple[StepKey, StepStatus]]:
+        """The calls of a durable function, of which anything is known, and where each stands."""
+        frame = self._frames.get(owner)
+        if isinstance(frame, CallsFrame):
+            for key, step in frame.present():
+                yield key, step.status
+
+    def _around(self, key: StepKey) -> Frame | None:
+        place = place_of(key)
+        return self._root if place is None else self._frames.get(place.owner)
+
     def last_keys(self, owner: StepKey) -> list[StepKey]:
         """The `finally` steps of the pipeline that a step runs (`""`: of the pipeline itself)."""
         frame = self._frames.get(owner)
@@ -292,7 +331,7 @@ class MachineReader:
     def _dooms_owner(self, frame: Frame) -> bool:
         """Whether what fails in this frame fails what is around it: nothing of the owner deals with it."""
         parent = frame.parent
-        if parent is None or (isinstance(parent, GraphFrame) and parent.last_begun):
+        if parent is None or isinstance(frame, CallsFrame) or (isinstance(parent, GraphFrame) and parent.last_begun):
             return False
         recovers = frame.node is not None and frame.node.recovers and isinstance(frame, GraphFrame)
         return not recovers and not parent.bears()
@@ -310,6 +349,8 @@ class MachineReader:
         """Whether a frame hands out nothing new (not this step), by itself or since something around it closes."""
         around: Frame | None = frame
         while around is not None:
+            if isinstance(around, CallsFrame):  # what a function asks for runs, also while it tidies up
+                return False
             if around.closing is not None:
                 return True
             if isinstance(around, GraphFrame) and around.last_begun:  # those run whatever happens around them
@@ -340,12 +381,16 @@ class MachineReader:
             return frame.node
         assert isinstance(frame, GraphFrame)
         name = place.name if place is not None else key
+        if isinstance(frame, CallsFrame):
+            return frame.known(name)
         return frame.nodes[name] if name in frame.nodes else frame.last[name]
 
     def validate(self) -> None:
         """Raise AssertionError where the invariants do not hold; for tests."""
         for owner, frame in self._frames.items():
             assert owner == ROOT or self._find(owner)[1].status is not StepStatus.PENDING, f"{owner} holds steps"
+            if isinstance(frame, CallsFrame):
+                continue
             if isinstance(frame, GraphFrame):
                 _validate_graph(frame)
             else:

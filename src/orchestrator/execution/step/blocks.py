@@ -82,7 +82,8 @@ def _enter(task: StepTask, number: int, case: int, remaining: float | None) -> D
     limits = [limit for limit in (task.step.timeout_seconds, remaining) if limit is not None]
     deadline = task.now() + min(limits) if limits else None
     chosen = case if isinstance(spec, SwitchSpec) else None
-    yield Record((ev.BlockEntered(task.key, task.generation, number, chosen, tuple(inputs), deadline),))
+    entered = ev.BlockEntered(task.key, task.generation, number, chosen, tuple(inputs), deadline, *task.brings)
+    yield Record((entered,))
 
 
 def _bound(task: StepTask, spec: PipelineSpec) -> Mapping[str, Any]:

@@ -87,7 +87,12 @@ def _verify(
     spec = task.step.spec
     own = getattr(task.scope, "own", lambda value: value)
     arguments = own(spec.arguments.resolve(task.scope)) if isinstance(spec, CallSpec) else {}
-    found = yield Invoke(task.attempt(task.key, task.generation, number, PythonCall(target, arguments), seconds))
+    call = PythonCall(target, arguments)
+    if task.verify is not None:  # of a durable function: the arguments are those of the call
+        made = task.prepare()
+        assert isinstance(made, PythonCall)
+        call = PythonCall(target, made.arguments, function=task.verify, positional=made.positional)
+    found = yield Invoke(task.attempt(task.key, task.generation, number, call, seconds))
     happened, output = found, None
     if isinstance(found, Mapping) and "happened" in found:
         happened, output = found["happened"], found.get("output")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from orchestrator.errors import InnerStepError, TooManyIterationsError
 from orchestrator.execution.driver import Deed, Keep, Over, Record
 from orchestrator.execution.step.leaving import cancelled, leftovers
+from orchestrator.execution.step.strategies import failure_of
 from orchestrator.execution.step.task import StepTask
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded
@@ -60,5 +61,5 @@ def _failed_inside(task: StepTask, over: Over) -> Record:
     """A loop has no attempts of its own: what fails in it fails it."""
     assert over.failed is not None
     failure = InnerStepError(*task.failure(over.failed))
-    error = task.describe(failure, task.key)
-    return Record((ev.StepFailed(task.key, task.generation, 1, error.to_dict(), failure.step_key),))
+    data, _ = failure_of(task, task.describe(failure, task.key))
+    return Record((ev.StepFailed(task.key, task.generation, 1, data, failure.step_key),))

@@ -22,6 +22,7 @@ from orchestrator.execution.recovery import (
 )
 from orchestrator.execution.step.blocks import run_block
 from orchestrator.execution.step.effects import in_doubt, looker, resolve_doubt
+from orchestrator.execution.step.functions import run_function
 from orchestrator.execution.step.leaving import Left
 from orchestrator.execution.step.loops import expand, join, next_round
 from orchestrator.execution.step.strategies import answered, failed, recover, take_alternative
@@ -91,6 +92,8 @@ def _run(task: StepTask) -> Deed[None]:
 
 
 def _do(task: StepTask) -> Deed[None]:
+    if task.is_function:
+        return run_function(task)
     match task.step.kind:
         case "call" | "run" | "set":
             return _work(task)

@@ -17,8 +17,10 @@ from orchestrator.execution.step.task import StepTask, work
 from orchestrator.failure import ErrorInfo
 from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded
+from orchestrator.journal.events import ErrorData
 from orchestrator.journal.step_record import Intervention
 from orchestrator.status import StepStatus
+from orchestrator.types import StepKey
 
 
 def recover(task: StepTask, gave_up: GaveUp) -> Deed[None]:
@@ -44,9 +46,19 @@ def recover(task: StepTask, gave_up: GaveUp) -> Deed[None]:
 
 def failed(task: StepTask, attempt: int, error: ErrorInfo) -> Record:
     """The end of a step that failed for good."""
+    data, cause = failure_of(task, error)
+    return Record((ev.StepFailed(task.key, task.generation, attempt, data, cause),))
+
+
+def failure_of(task: StepTask, error: ErrorInfo) -> tuple[ErrorData, StepKey | None]:
+    """What is recorded of the failure of a step, and the step inside of it that made it fail."""
     exc = error.exception
-    cause = exc.step_key if isinstance(exc, InnerStepError) else None
-    return Record((ev.StepFailed(task.key, task.generation, attempt, error.to_dict(), cause),))
+    data, cause = error.to_dict(), exc.step_key if isinstance(exc, InnerStepError) else None
+    if task.raised is not None and exc is not None:
+        more, inner = task.raised(exc)
+        data |= more
+        cause = cause or (inner if task.is_function else None)
+    return data, cause
 
 
 def _roll_back(task: StepTask, plan: RecoveryPlan, begun: ev.StepRecovering, gave_up: GaveUp) -> Deed[None]:

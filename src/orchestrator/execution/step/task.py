@@ -52,10 +52,17 @@ class StepTask:
     #: The output of a step that ended, and a recorded value: decoded.
     output_of: Callable[[StepKey], Any] = lambda _: None
     read: Callable[[Encoded], Any] = lambda _: None
+    #: What else is recorded of an exception that a durable function is to see, and the step that it came from.
+    raised: Callable[[BaseException], tuple[Mapping[str, Any], StepKey | None]] | None = None
+    #: What looks whether its effect has happened, where that is a function at hand.
+    verify: Callable[..., Any] | None = None
+    #: Whether it runs a durable function.
+    is_function: bool = False
     #: How what ran of a step inside came to its end when it was cancelled.
     how_ended: Callable[[StepKey], str] = lambda _: ""
-    #: The plan of the sub-pipeline that it runs.
+    #: The plan of the sub-pipeline that it runs; where it was given one, also its name, model and graph.
     sub_plan: Plan | None = None
+    brings: tuple[Any, ...] = ()
     #: What the names of the variables begin with that it sets: those of a sub-pipeline are its own.
     prefix: str = ""
     #: Why it was given up, where it was.

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
+from orchestrator.app.checking import plan_checked
+from orchestrator.app.handlers import DurableFunctions, HandlerCode, import_handlers
+from orchestrator.app.parts import end_children, run_to_end
 from orchestrator.clock import Clock, SystemClock
-from orchestrator.errors import HandlerNotFoundError, OrchestratorError
-from orchestrator.execution.driver import Attempt
+from orchestrator.errors import OrchestratorError
+from orchestrator.execution.driver import Runner
 from orchestrator.execution.engine import (
     PATIENCE_SECONDS,
     CheckpointInfo,
@@ -31,26 +35,22 @@ from orchestrator.execution.engine import (
     post_answer,
     post_signal,
     require_known,
-    steps_of,
 )
-from orchestrator.execution.engine.collecting import without_collection
 from orchestrator.execution.integration import Subscriber
 from orchestrator.execution.progress import ProgressTrackerProtocol
 from orchestrator.execution.recovery import RecoveryManager
+from orchestrator.functions import PipelineFunction
 from orchestrator.journal.codec import Encoded, decode, pack
 from orchestrator.journal.events import Entry
 from orchestrator.journal.fold import ExecutionRecord
 from orchestrator.journal.records import entries
 from orchestrator.journal.step_usage import ExecutionUsage, usage_of_execution
-from orchestrator.journal.store import Note, Owner, Query, Store, Summary
+from orchestrator.journal.store import Note, Query, Store, Summary
 from orchestrator.journal.usage import Usages, usage_of_store
-from orchestrator.pipelines.plan import Plan, make_plan
-from orchestrator.runners.handlers import resolve_handler, source_hash
-from orchestrator.runners.leftovers import end_leftovers
+from orchestrator.pipelines.plan import Plan
 from orchestrator.runners.local import LocalRunner
 from orchestrator.status import ExecutionStatus
 from orchestrator.steps import KINDS
-from orchestrator.steps.handlers_check import check_with_handlers
 from orchestrator.storage import open_store, this_owner
 from orchestrator.types import ExecutionId
 
@@ -59,6 +59,9 @@ T = TypeVar("T")
 if TYPE_CHECKING:  # pydantic is loaded when a pipeline is, not for a look at a store
     from orchestrator.pipelines.model import Pipeline
 
+
+#: What can be run: a pipeline, the file of one, or a durable function.
+Runnable: TypeAlias = "Pipeline | PipelineFunction[..., Any] | str | Path"
 
 #: Plans that an Orchestrator keeps for the next execution of the same pipeline.
 _PLANS_KEPT = 32
@@ -69,7 +72,7 @@ class _Lent:
     """The engine of one event loop, its runner, and how many executions use them now."""
 
     engine: StateGraphEngine
-    runner: LocalRunner
+    runner: Runner
     users: int = 0
 
 
@@ -82,6 +85,7 @@ class Orchestrator:
     working folder. `durability` is `disk` (each result is on the disk before the next step starts), `process`
     (survives the death of the process, not of the machine) or `none` (kept in memory). Raises StoreError where the
     store cannot be opened. An execution that waits for a time at most `patience_seconds` away waits here for it.
+    `runner` wraps what runs the handlers; for tests.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Orchestrator:
         progress: ProgressTrackerProtocol | None = None,
         recovery: RecoveryManager | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
+        runner: Callable[[LocalRunner], Runner] | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self._owns_store = store is None or isinstance(store, str | Path)
@@ -108,8 +113,11 @@ class Orchestrator:
         self._on_event: Sequence[Subscriber] = tuple(on_event)
         self._on_note: Sequence[NoteSubscriber] = tuple(on_note)
         self._progress, self._recovery = progress, recovery
-        self._patience_seconds = patience_seconds
-        self._code = HandlerCode()
+        self._patience_seconds, self._wrap_runner = patience_seconds, runner
+        self._functions = DurableFunctions()
+        self._code = HandlerCode(self._functions)
+        #: Executions that durable functions have started and left, while they run here.
+        self._children: set[asyncio.Task[Any]] = set()
         self._lent: dict[asyncio.AbstractEventLoop, _Lent] = {}
         #: By what they were made of, the one that was used last at the end.
         self._plans: dict[tuple[bytes, Path | None], Plan] = {}
@@ -120,54 +128,61 @@ class Orchestrator:
 
     def run(
         self,
-        pipeline: Pipeline | str | Path,
+        pipeline: Runnable,
         inputs: Mapping[str, Any] | None = None,
         *,
         execution_id: str | None = None,
         wait: bool = False,
     ) -> ExecutionResult:
-        """Run a pipeline (or the file of one) to its end, or until it waits for what is not near.
+        """Run a pipeline (the file of one, a durable function) to its end, or until it waits for what is not near.
 
         With `wait` it stays until the end, however long that waits. An id that is taken is gone on with, where pipeline
         and inputs are the same. Raises PipelineError or InputError before anything ran; a failed step is in the result
         (`raise_for_status`).
         """
-        return _run_to_end(lambda: self.arun(pipeline, inputs, execution_id=execution_id, wait=wait))
+        return run_to_end(lambda: self.arun(pipeline, inputs, execution_id=execution_id, wait=wait))
 
     async def arun(
         self,
-        pipeline: Pipeline | str | Path,
+        pipeline: Runnable,
         inputs: Mapping[str, Any] | None = None,
         *,
         execution_id: str | None = None,
         wait: bool = False,
     ) -> ExecutionResult:
         """`run` for code on an event loop."""
-        plan = self._loaded(pipeline)
-        return await self._with_engine(lambda engine: engine.execute(plan, inputs, execution_id, wait=wait))
+        plan, given = self._loaded(pipeline), _inputs_of(pipeline, inputs)
+        return await self._with_engine(lambda engine: engine.execute(plan, given, execution_id, wait=wait))
 
     def start(
         self,
-        pipeline: Pipeline | str | Path,
+        pipeline: Runnable,
         inputs: Mapping[str, Any] | None = None,
         *,
         execution_id: str | None = None,
     ) -> ExecutionId:
         """Make an execution without running it; `resume` or a scheduler begins it. Raises as `run` does."""
-        return _run_to_end(lambda: self.astart(pipeline, inputs, execution_id=execution_id))
+        return run_to_end(lambda: self.astart(pipeline, inputs, execution_id=execution_id))
 
     async def astart(
         self,
-        pipeline: Pipeline | str | Path,
+        pipeline: Runnable,
         inputs: Mapping[str, Any] | None = None,
         *,
         execution_id: str | None = None,
     ) -> ExecutionId:
         """`start` for code on an event loop."""
-        plan = self._loaded(pipeline)
-        return await self._with_engine(lambda engine: engine.create(plan, inputs, execution_id))
+        plan, given = self._loaded(pipeline), _inputs_of(pipeline, inputs)
+        return await self._with_engine(lambda engine: engine.create(plan, given, execution_id))
 
-    def _loaded(self, pipeline: Pipeline | str | Path) -> Plan:
+    def knows(self, function: PipelineFunction[..., Any]) -> None:
+        """Executions of this durable function can be gone on with, wherever it stands."""
+        self._functions.take(function)
+
+    def _loaded(self, pipeline: Runnable) -> Plan:
+        if isinstance(pipeline, PipelineFunction):
+            self.knows(pipeline)
+            return pipeline.plan
         from orchestrator.pipelines.model import Pipeline
 
         return self._planned(Pipeline.load(Path(pipeline)) if isinstance(pipeline, str | Path) else pipeline)
@@ -185,7 +200,7 @@ class Orchestrator:
         self,
         execution_id: str,
         *,
-        pipeline: Pipeline | str | Path | None = None,
+        pipeline: Runnable | None = None,
         accept_changes: bool = False,
         wait: bool = False,
     ) -> ExecutionResult:
@@ -194,7 +209,7 @@ class Orchestrator:
         With `pipeline` that definition holds from here on; where it changes steps that have ended, InputError tells
         which, unless `accept_changes` is set.
         """
-        return _run_to_end(
+        return run_to_end(
             lambda: self.aresume(execution_id, pipeline=pipeline, accept_changes=accept_changes, wait=wait)
         )
 
@@ -202,7 +217,7 @@ class Orchestrator:
         self,
         execution_id: str,
         *,
-        pipeline: Pipeline | str | Path | None = None,
+        pipeline: Runnable | None = None,
         accept_changes: bool = False,
         wait: bool = False,
     ) -> ExecutionResult:
@@ -225,7 +240,7 @@ class Orchestrator:
         execution_id: str,
         step: str | None = None,
         *,
-        pipeline: Pipeline | str | Path | None = None,
+        pipeline: Runnable | None = None,
         accept_changes: bool = False,
         wait: bool = False,
     ) -> ExecutionResult:
@@ -233,7 +248,7 @@ class Orchestrator:
 
         `pipeline` and `accept_changes` are those of `resume`.
         """
-        return _run_to_end(
+        return run_to_end(
             lambda: self.aretry(execution_id, step, pipeline=pipeline, accept_changes=accept_changes, wait=wait)
         )
 
@@ -242,7 +257,7 @@ class Orchestrator:
         execution_id: str,
         step: str | None = None,
         *,
-        pipeline: Pipeline | str | Path | None = None,
+        pipeline: Runnable | None = None,
         accept_changes: bool = False,
         wait: bool = False,
     ) -> ExecutionResult:
@@ -254,7 +269,7 @@ class Orchestrator:
 
     def rerun(self, execution_id: str, step: str, *, by: str = "", wait: bool = False) -> ExecutionResult:
         """Run a step and all that depends on it afresh, whatever they came to; the rest is kept."""
-        return _run_to_end(lambda: self.arerun(execution_id, step, by=by, wait=wait))
+        return run_to_end(lambda: self.arerun(execution_id, step, by=by, wait=wait))
 
     async def arerun(self, execution_id: str, step: str, *, by: str = "", wait: bool = False) -> ExecutionResult:
         """`rerun` for code on an event loop."""
@@ -287,7 +302,7 @@ class Orchestrator:
         Whoever runs it does so within about a second; where nobody does it is done here. Raises UnknownExecutionError,
         and NotResumableError where it has ended.
         """
-        _run_to_end(lambda: self.acancel(execution_id, reason, by))
+        run_to_end(lambda: self.acancel(execution_id, reason, by))
 
     async def acancel(self, execution_id: str, reason: str = "", by: str | None = None) -> None:
         """`cancel` for code on an event loop."""
@@ -298,7 +313,7 @@ class Orchestrator:
 
         Raises as `cancel` does.
         """
-        _run_to_end(lambda: self.apause(execution_id, reason, by))
+        run_to_end(lambda: self.apause(execution_id, reason, by))
 
     async def apause(self, execution_id: str, reason: str = "", by: str | None = None) -> None:
         """`pause` for code on an event loop."""
@@ -328,6 +343,24 @@ class Orchestrator:
         return self._with_idle_engine(
             lambda engine: engine.fork(execution_id, at=at, fork_id=fork_id, variables=variables, from_step=from_step)
         )
+
+    async def _spawn(self, function: PipelineFunction[..., Any], given: Mapping[str, Any], execution_id: str) -> str:
+        """Start an execution for a durable function that goes on without it."""
+        id_ = await self.astart(function, given, execution_id=execution_id)
+        task = asyncio.get_running_loop().create_task(self._run_child(id_))
+        self._children.add(task)
+        task.add_done_callback(self._children.discard)
+        return id_
+
+    async def _run_child(self, id_: ExecutionId) -> None:
+        with suppress(OrchestratorError):  # another process has it, or it has ended
+            await self._with_engine(lambda engine: engine.wake(id_, hands_back=True))
+
+    def ask_to_cancel(self, execution_id: str, reason: str = "", by: str | None = None) -> None:
+        """`cancel` for one that runs in this process: whoever runs it does so; returns at once."""
+        require_known(self.store, execution_id)
+        self.store.post(ExecutionId(execution_id), "cancel", {"reason": reason, "by": by})
+        self._look_into_inbox(execution_id)
 
     def _look_into_inbox(self, execution_id: str) -> None:
         with self._lock:
@@ -405,8 +438,19 @@ class Orchestrator:
             capture_prints=self._capture_prints,
             mark_environment=self._capture_prints,
         )
+        wrapped: Runner = runner if self._wrap_runner is None else self._wrap_runner(runner)
+        if (watching := getattr(self.clock, "watching", None)) is not None:  # one that jumps, when nothing is at work
+            wrapped = watching(wrapped)
         parts = EngineParts(
-            self.store, runner, KINDS, self._owner, _end_children, _import_handlers, self._code.hashes_of
+            self.store,
+            wrapped,
+            KINDS,
+            self._owner,
+            end_children,
+            partial(import_handlers, functions=self._functions),
+            self._code.hashes_of,
+            self._functions.find,
+            self._spawn,
         )
         engine = StateGraphEngine(
             parts,
@@ -419,7 +463,7 @@ class Orchestrator:
             engine.set_progress_tracker(self._progress)
         if self._recovery is not None:
             engine.set_recovery_manager(self._recovery)
-        return _Lent(engine, runner)
+        return _Lent(engine, wrapped)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -462,7 +506,7 @@ class Orchestrator:
         execution_id: str,
         verb: str = "resume",
         step: str | None = None,
-        pipeline: Pipeline | str | Path | None = None,
+        pipeline: Runnable | None = None,
     ) -> ExecutionPlan:
         """What `resume`, `retry` or `rerun` would do with each step, and why; nothing is changed.
 
@@ -497,154 +541,5 @@ class Orchestrator:
         self.close()
 
 
-class _RunnerAtNeed:
-    """A runner that is made at the first attempt and again after it was closed: for an engine of many loops."""
-
-    def __init__(self, owner: Owner) -> None:
-        self._owner = owner
-        self._runner: LocalRunner | None = None
-
-    def invoke(self, attempt: Attempt) -> Awaitable[Any]:
-        """Run the attempt's work; awaiting it gives its value."""
-        if self._runner is None:
-            self._runner = LocalRunner(self._owner.token)
-        return self._runner.invoke(attempt)
-
-    def interrupt(self) -> None:
-        """Ask everything that runs in processes to end."""
-        if self._runner is not None:
-            self._runner.interrupt()
-
-    async def close(self) -> None:
-        """End whatever is left."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.close()
-
-
-def engine_parts() -> EngineParts:
-    """What an engine takes that was given nothing: the default store, a runner for this machine."""
-    clock = SystemClock()
-    owner = this_owner(clock)
-    store = open_store(None, durability="disk", clock=clock)
-    hashes = HandlerCode().hashes_of
-    return EngineParts(store, _RunnerAtNeed(owner), KINDS, owner, _end_children, _import_handlers, hashes)
-
-
-def _run_to_end(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run on an event loop of its own. Raises OrchestratorError inside of a running one, as in a notebook."""
-    with suppress(RuntimeError):
-        asyncio.get_running_loop()
-        raise OrchestratorError(
-            "an event loop runs here already (a notebook?); use `await arun(...)` instead of `run(...)`"
-        )
-    # Not in an `except` block: whatever a handler raises would have that error as its context.
-    return asyncio.run(make())
-
-
-def _end_children(dead: Owner) -> None:
-    end_leftovers(dead.token)
-
-
-def _import_handlers(plan: Plan) -> Mapping[str, HandlerNotFoundError]:
-    """Import what the steps call, which recorded values may be of.
-
-    Gives which steps of the pipeline itself cannot have theirs; what a step inside of another lacks, it tells when it
-    runs.
-    """
-    faults: dict[tuple[str, str], HandlerNotFoundError] = {}
-    for member in (plan, *plan.pipelines.values()):
-        folder = str(member.base_dir or "")
-        for target in {step.target for step in steps_of(member) if step.target is not None}:
-            try:
-                resolve_handler(target, folder)
-            except HandlerNotFoundError as error:
-                faults[target, folder] = error
-    folder = str(plan.base_dir or "")
-    return {
-        step.id: faults[step.target, folder]
-        for step in plan.steps.values()
-        if step.target is not None and (step.target, folder) in faults
-    }
-
-
-class HandlerCode:
-    """Short hashes of the handlers' source, each read once. Two threads that ask at once read the same."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], str] = {}
-        #: Of the plans that were asked for last: a pipeline is often run many times.
-        self._of_plans: dict[tuple[str, Path | None], Mapping[str, str]] = {}
-
-    def hashes_of(self, plan: Plan) -> Mapping[str, str]:
-        """`module:function` -> hash, for every handler whose source can be had."""
-        key = (plan.fingerprint, plan.base_dir)
-        found = self._of_plans.get(key)
-        if found is None:
-            found = self._of_plans[key] = self._read(plan)
-            if len(self._of_plans) > _PLANS_KEPT:
-                self._of_plans.pop(next(iter(self._of_plans)), None)
-        return found
-
-    def _read(self, plan: Plan) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for member in {id(member): member for member in (plan, *plan.pipelines.values())}.values():
-            folder = str(member.base_dir or "")
-            for step in steps_of(member):
-                if step.target is not None and (value := self._hash(step.target, folder)):
-                    found[step.target] = value
-        return found
-
-    def _hash(self, target: str, folder: str) -> str:
-        known = self._known.get((target, folder))
-        if known is None:
-            known = self._known[target, folder] = source_hash(target, folder)
-        return known
-
-
-def validate(pipeline: Pipeline) -> None:
-    """Check a pipeline as far as is possible without running it: names, scopes, graph, handlers and their arguments.
-
-    Imports the modules of its handlers. Raises PipelineFileError with every fault.
-    """
-    plan_checked(pipeline)
-
-
-def plan_checked(pipeline: Pipeline) -> Plan:
-    """The plan of a pipeline that `validate` finds nothing wrong with. Raises as that does."""
-    with without_collection():
-        return make_plan(
-            pipeline, check_with_handlers(pipeline, lambda target, folder: resolve_handler(target, str(folder or "")))
-        )
-
-
-def run(
-    pipeline: Pipeline | str | Path,
-    inputs: Mapping[str, Any] | None = None,
-    *,
-    store: str | Path | Store | None = None,
-    durability: str = "disk",
-    execution_id: str | None = None,
-) -> ExecutionResult:
-    """Run a pipeline (or the file of one) to its end. Raises ExecutionFailedError where a step failed for good."""
-    with Orchestrator(store, durability=durability) as orchestrator:
-        return orchestrator.run(pipeline, inputs, execution_id=execution_id).raise_for_status()
-
-
-async def arun(
-    pipeline: Pipeline | str | Path,
-    inputs: Mapping[str, Any] | None = None,
-    *,
-    store: str | Path | Store | None = None,
-    durability: str = "disk",
-    execution_id: str | None = None,
-) -> ExecutionResult:
-    """`run` for code on an event loop."""
-    with Orchestrator(store, durability=durability) as orchestrator:
-        return (await orchestrator.arun(pipeline, inputs, execution_id=execution_id)).raise_for_status()
-
-
-def resume(execution_id: str, *, store: str | Path | Store | None = None, durability: str = "disk") -> ExecutionResult:
-    """Go on with an execution that was interrupted or whose process died."""
-    with Orchestrator(store, durability=durability) as orchestrator:
-        return orchestrator.resume(execution_id).raise_for_status()
+def _inputs_of(pipeline: Runnable, inputs: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return pipeline.bind_named(inputs or {}) if isinstance(pipeline, PipelineFunction) else inputs

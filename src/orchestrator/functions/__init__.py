@@ -1,0 +1,44 @@
+"""Durable Python functions: `@step` and `@pipeline`, and what they may do beside calling steps."""
+
+from orchestrator.functions.inside import (
+    approve,
+    as_completed,
+    checkpoint,
+    flow,
+    now,
+    patched,
+    random,
+    rollback,
+    sleep,
+    start_child,
+    uuid,
+    variables,
+    wait_for_signal,
+)
+from orchestrator.functions.pipelines import AsyncPipeline, PipelineFunction, RunOptions, SyncPipeline, pipeline
+from orchestrator.functions.steps import AsyncStep, StepFunction, SyncStep, step
+
+__all__ = [
+    "AsyncPipeline",
+    "AsyncStep",
+    "PipelineFunction",
+    "RunOptions",
+    "StepFunction",
+    "SyncPipeline",
+    "SyncStep",
+    "approve",
+    "as_completed",
+    "checkpoint",
+    "flow",
+    "now",
+    "patched",
+    "pipeline",
+    "random",
+    "rollback",
+    "sleep",
+    "start_child",
+    "step",
+    "uuid",
+    "variables",
+    "wait_for_signal",
+]
