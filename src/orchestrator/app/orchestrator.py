@@ -30,6 +30,7 @@ from orchestrator.execution.engine import (
     ExecutionResult,
     NoteSubscriber,
     Question,
+    ReplayCheck,
     StateGraphEngine,
     open_questions,
     post_answer,
@@ -514,6 +515,14 @@ class Orchestrator:
         """
         plan = None if pipeline is None else self._loaded(pipeline)
         return self._with_idle_engine(lambda engine: engine.plan(execution_id, verb, step, plan))
+
+    def check_replay(self, execution_id: str) -> ReplayCheck:
+        """Whether today's code of a durable function follows what is recorded of an execution; nothing is changed.
+
+        Raises UnknownExecutionError, InputError for an execution of a pipeline that is no function, and
+        HandlerNotFoundError where the function cannot be had.
+        """
+        return run_to_end(lambda: self._with_engine(lambda engine: engine.check_replay(execution_id)))
 
     def usage(self) -> Usages:
         """How many bytes each execution takes, and the store as a whole."""

@@ -22,6 +22,7 @@ from orchestrator.cli.outline import Outline
 from orchestrator.cli.questions import Questions
 from orchestrator.cli.rows import Doing, Row, way_out
 from orchestrator.cli.underway import UnderWay
+from orchestrator.cli.words import count
 from orchestrator.cli.work import WorkTimes
 from orchestrator.journal import events as ev
 from orchestrator.journal.events import Entry
@@ -201,6 +202,15 @@ class Board:
                 self._times.begin(step.key, at)
 
     # -- looking -----------------------------------------------------------------------------------------------------
+
+    @property
+    def steps_total(self) -> int:
+        """How many steps the pipeline has; of a durable function, which says so as it runs, how many it has had."""
+        return len(self.order) or sum(self.record.is_top(key) for key in [*self.record.steps])
+
+    def counted(self, done: int) -> str:
+        """So many steps of all: `3 of 5 steps`; `3 steps` where nobody knows how many there will be."""
+        return count(done, "step") if self.outline.function else f"{done} of {count(len(self.order), 'step')}"
 
     def seconds(self, now: float) -> float:
         """How long the execution ran, the time between its lives left out."""

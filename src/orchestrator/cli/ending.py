@@ -11,7 +11,7 @@ from orchestrator.cli.hints import Hints
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.story import story
 from orchestrator.cli.waiting import only_a_time, only_waits, waiting_lines, waits_data
-from orchestrator.cli.words import count, duration, in_brief, one_line
+from orchestrator.cli.words import duration, in_brief, one_line
 from orchestrator.execution.engine import ExecutionResult
 from orchestrator.journal.store import Store
 from orchestrator.status import ExecutionStatus
@@ -53,7 +53,7 @@ class Ending:
             "waits": waits_data(self.board),
             "seconds": round(self.seconds, 3),
             "steps_done": self.board.record.steps_done,
-            "steps_total": self.board.record.steps_total,
+            "steps_total": self.board.steps_total,
             "store": self.store.location,
         }
 
@@ -97,7 +97,7 @@ class Ending:
 
     def _kept_steps(self) -> str:
         record = self.board.record
-        done = f"{record.steps_done} of {count(record.steps_total, 'step')} done"
+        done = f"{self.board.counted(record.steps_done)} done"
         return f"{done}, and kept" if self.store.survives_process and record.steps_done else done
 
     def _where(self, paper: Paper, *verbs: str) -> Iterator[str]:

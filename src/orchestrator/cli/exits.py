@@ -35,6 +35,7 @@ _BY_ERROR: tuple[tuple[type[Exception], ExitCode], ...] = (
     (errors.InputError, ExitCode.BAD_INPUT),
     (errors.EncodeError, ExitCode.BAD_INPUT),
     (errors.NotResumableError, ExitCode.BAD_INPUT),
+    (errors.NonDeterminismError, ExitCode.BAD_INPUT),
     (errors.InterruptedExecution, ExitCode.INTERRUPTED),
     (errors.ExecutionWaitsError, ExitCode.WAITS),
     (errors.ExecutionFailedError, ExitCode.FAILED),

@@ -1,60 +1,88 @@
-"""`orchestrator validate`, `graph` and `schema`: what concerns pipeline files alone."""
+"""`orchestrator validate`, `graph` and `schema`: what concerns pipelines that nobody runs."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-_FILE = click.argument("file", type=click.Path(path_type=Path))
+if TYPE_CHECKING:
+    from orchestrator.cli.paper import Paper
+    from orchestrator.errors import Fault
+
+_PIPELINE = click.argument("named", metavar="PIPELINE", type=click.Path(path_type=str))
 
 
 @click.command()
-@_FILE
+@_PIPELINE
 @click.option("--json", "as_json", is_flag=True, help="Print every fault as JSON, for editors and CI.")
-def validate(file: Path, as_json: bool) -> int:
-    """Check a pipeline file without running it.
+def validate(named: str, as_json: bool) -> int:
+    """Check a pipeline without running it.
 
-    All faults are shown at once, each with its line: YAML, names and scopes of `${...}`, cycles, and handlers that
-    cannot be imported.
+    PIPELINE is a file, or a durable function (`module:function`). All faults of a file are shown at once, each with its
+    line: YAML, names and scopes of `${...}`, cycles, and handlers that cannot be imported. Of a function its inputs are
+    shown; what it calls is known when it runs.
     """
-    from orchestrator.app import validate as check
     from orchestrator.cli.exits import ExitCode
+    from orchestrator.cli.functions import is_function
     from orchestrator.cli.paper import Paper
-    from orchestrator.cli.words import count
-    from orchestrator.errors import PipelineFileError
-    from orchestrator.pipelines.model import Pipeline
+    from orchestrator.errors import Fault, HandlerNotFoundError, InputError, PipelineFileError
 
     paper = Paper(sys.stdout)
+    faults: Sequence[Fault] = ()
+    told: Sequence[str] = ()
     try:
-        pipeline = Pipeline.load(file)
-        check(pipeline)
-    except PipelineFileError as exc:
+        told = (_function if is_function(named) else _file)(named, paper)
+    except (PipelineFileError, HandlerNotFoundError, InputError) as exc:
         if not as_json:
             raise
-        paper.json({"file": str(file), "valid": False, "faults": [_fault(fault) for fault in exc.faults]})
-        return ExitCode.BAD_INPUT
+        faults = exc.faults if isinstance(exc, PipelineFileError) else [Fault(str(exc))]
     if as_json:
-        paper.json({"file": str(file), "valid": True, "faults": []})
+        paper.json({"file": named, "valid": not faults, "faults": [_fault(fault) for fault in faults]})
     else:
-        parts = (count(len(pipeline.steps), "step"), count(len(pipeline.inputs), "input"))
-        told = f"{paper.symbol('completed')} {pipeline.pipeline} is valid: {', '.join(parts)}"
-        paper.lines(paper.prose(told, hanging="  "))
-    return ExitCode.DONE
+        paper.lines(told)
+    return ExitCode.BAD_INPUT if faults else ExitCode.DONE
 
 
-def _fault(fault: object) -> dict[str, object]:
+def _file(named: str, paper: Paper) -> Sequence[str]:
+    """What there is to say of the pipeline of a file. Raises PipelineFileError with every fault of it."""
+    from orchestrator.app import validate as check
+    from orchestrator.cli.words import count
+    from orchestrator.pipelines.model import Pipeline
+
+    pipeline = Pipeline.load(named)
+    check(pipeline)
+    parts = (count(len(pipeline.steps), "step"), count(len(pipeline.inputs), "input"))
+    told = f"{paper.symbol('completed')} {pipeline.pipeline} is valid: {', '.join(parts)}"
+    return [*paper.prose(told, hanging="  ")]
+
+
+def _function(named: str, paper: Paper) -> Sequence[str]:
+    """What there is to say of a durable function. Raises HandlerNotFoundError and InputError where it is none."""
+    from orchestrator.cli.arguments import parameters_of
+    from orchestrator.cli.functions import find_function
+    from orchestrator.cli.words import count
+
+    function = find_function(named)
+    parameters = parameters_of(function.function)
+    told = f"{function.name} is valid: a durable function, {count(len(parameters), 'input')}"
+    columns = max((len(parameter.shown) for parameter in parameters.values()), default=0)
+    return [
+        *paper.prose(f"{paper.symbol('completed')} {told}", hanging="  "),
+        *(paper.joined(f"  {p.shown:<{columns}}  {p.expects}", *p.about()) for p in parameters.values()),
+    ]
+
+
+def _fault(fault: Fault) -> dict[str, object]:
     from dataclasses import asdict
 
-    from orchestrator.errors import Fault
-
-    assert isinstance(fault, Fault)
     return asdict(fault)
 
 
 @click.command()
-@_FILE
+@_PIPELINE
 @click.option(
     "--format",
     "form",
@@ -63,14 +91,20 @@ def _fault(fault: object) -> dict[str, object]:
     show_default=True,
     help="text for the terminal, mermaid for Markdown, dot for Graphviz.",
 )
-def graph(file: Path, form: str) -> None:
+def graph(named: str, form: str) -> None:
     """Draw the graph of a pipeline file."""
+    from orchestrator.cli.functions import find_function, is_function
     from orchestrator.cli.paper import Paper
+    from orchestrator.errors import InputError
     from orchestrator.pipelines.graph import graph_dot, graph_mermaid, graph_text
     from orchestrator.pipelines.model import Pipeline
 
+    if is_function(named):
+        name = find_function(named).name
+        told = f"{name} is a durable function: its steps are known when it runs; `orchestrator show ID` has them"
+        raise InputError(told)
     draw = {"text": graph_text, "mermaid": graph_mermaid, "dot": graph_dot}[form]
-    Paper(sys.stdout).lines(draw(Pipeline.load(file)).rstrip("\n").split("\n"))
+    Paper(sys.stdout).lines(draw(Pipeline.load(named)).rstrip("\n").split("\n"))
 
 
 @click.command()

@@ -150,6 +150,7 @@ def fork(
 
 def _variables(orchestrator: Orchestrator, execution_id: str, given: Mapping[str, str]) -> Mapping[str, Any]:
     """The values that were given, each by the type of the input that it stands for. Raises InputError."""
+    from orchestrator.cli.functions import parameters_of_recorded
     from orchestrator.cli.look import outline_of
     from orchestrator.errors import InputError
     from orchestrator.pipelines.wording import did_you_mean
@@ -162,7 +163,11 @@ def _variables(orchestrator: Orchestrator, execution_id: str, given: Mapping[str
         if name not in known:
             hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
             raise InputError(f"execution {execution_id} has no variable {name!r}; {hint}")
-    return {name: _variable(name, text, inputs.get(name, {})) for name, text in given.items()}
+    parameters = parameters_of_recorded(outline, str(record.base_dir or ""))
+    return {
+        name: parameters[name].read(name, text) if name in parameters else _variable(name, text, inputs.get(name, {}))
+        for name, text in given.items()
+    }
 
 
 def _variable(name: str, text: str, spec: Mapping[str, Any]) -> Any:

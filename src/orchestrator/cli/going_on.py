@@ -109,11 +109,15 @@ def retry(
 
 def _loaded(file: Path | None, accept_changes: bool) -> Pipeline | None:
     """The pipeline file that takes the place of what was recorded."""
-    from orchestrator.pipelines.model import Pipeline
-
     if accept_changes and file is None:
         raise click.UsageError("--accept-changes goes with --file")
-    return Pipeline.load(file) if file is not None else None
+    if file is None:
+        return None
+    from orchestrator.cli.functions import refuse_code
+    from orchestrator.pipelines.model import Pipeline
+
+    refuse_code(file)
+    return Pipeline.load(file)
 
 
 @click.command(epilog=CTRL_C)
@@ -141,6 +145,7 @@ def conductor(execution_id: str, options: Mapping[str, Any]) -> Conductor:
 
 def go_on(execution_id: str, options: Mapping[str, Any], work: Any, pipeline: Pipeline | None = None) -> int:
     """Run `work` on an execution that exists, in front of the person; `pipeline` is what it is gone on with."""
+    from orchestrator.cli.functions import takes_no_file
     from orchestrator.cli.look import outline_of
     from orchestrator.cli.outline import Outline
     from orchestrator.errors import UnknownExecutionError
@@ -151,7 +156,11 @@ def go_on(execution_id: str, options: Mapping[str, Any], work: Any, pipeline: Pi
 
     def past(orchestrator: Orchestrator) -> tuple[Outline, Sequence[Entry]]:
         entries = orchestrator.history(execution_id)
-        outline = Outline(pipeline.canonical()) if pipeline is not None else outline_of(orchestrator, entries)
-        return outline, entries
+        recorded = outline_of(orchestrator, entries)
+        if pipeline is None:
+            return recorded, entries
+        if recorded.function is not None:
+            raise takes_no_file(execution_id, recorded.function)
+        return Outline(pipeline.canonical()), entries
 
     return conductor(execution_id, options).conduct(past, work)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Section of the help -> command -> (where it is, its line of help).
 SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Run": {
-        "run": ("running:run", "Run a pipeline file to its end."),
+        "run": ("running:run", "Run a pipeline to its end."),
         "resume": ("going_on:resume", "Go on with an execution that was interrupted or killed, or that waits."),
         "retry": ("going_on:retry", "Run the failed steps of a failed execution again."),
         "rerun": ("going_on:rerun", "Run a step and all that depends on it afresh, whatever they came to."),
@@ -45,11 +45,13 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "approvals": ("approvals:approvals", "List everything that waits for a person, the oldest first."),
         "checkpoints": ("forking:checkpoints", "List the checkpoints of one execution, oldest first."),
         "plan": ("planning:plan", "Show what resume, retry or rerun would do with each step, and why."),
+        "check-replay": ("replaying:check_replay", "Check that executions can be gone on with by the code of today."),
         "du": ("sizes:du", "Show how many bytes each execution takes, or each step of one."),
     },
     "Write": {
         "init": ("init:init", "Write a small pipeline that runs, to start from."),
-        "validate": ("files:validate", "Check a pipeline file without running it."),
+        "validate": ("files:validate", "Check a pipeline without running it."),
+        "test": ("testing:test", "Run the tests of a pipeline, which stand in a file beside it."),
         "graph": ("files:graph", "Draw the graph of a pipeline file."),
         "schema": ("files:schema", "Print the JSON Schema of the pipeline format, for editors."),
     },
@@ -59,7 +61,7 @@ _EPILOG = """\b
 Exit codes
   0    done
   1    the execution failed or was cancelled
-  2    bad input: a faulty file, option, input or id
+  2    bad input: a faulty file, option, input or id; code unlike its journal
   3    the execution waits for a person, a time or a signal
   4    another process has the execution, or its concurrency key is taken
   5    the store failed

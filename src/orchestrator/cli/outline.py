@@ -28,6 +28,12 @@ class Outline:
         """The steps of the pipeline itself, those of `finally` last."""
         return [step["id"] for step in _steps(self.definition)]
 
+    @property
+    def function(self) -> str | None:
+        """The durable function (`module:function`) that says what the steps are; None for a pipeline that has them."""
+        found: str | None = self.definition.get("function")
+        return found
+
     def step(self, key: StepKey) -> Mapping[str, Any] | None:
         """How a step is written; None where it is not, as what a recovery runs."""
         found = next((step for step in _steps(self.definition) if step["id"] == key), None)

@@ -59,8 +59,7 @@ class Picture:
         if shown.after:
             yield Text(f"  {self._symbols.ellipsis} {shown.after}", style=_DIM)
         if self.footer is not None:
-            total = sum(not row.depth for row in rows)
-            done = f"{self._board.record.steps_done} of {count(total, 'step')}"
+            done = self._board.counted(self._board.record.steps_done)
             dot = f" {self._symbols.dot} "
             yield Text()
             line = Text(f"  {dot.join((done, ticking(self._board.seconds(now))))}{dot}", style=_DIM)

@@ -13,6 +13,7 @@ import click
 from orchestrator.cli.options import hints, json_option, opened, store_option
 
 if TYPE_CHECKING:
+    from orchestrator.app import Orchestrator
     from orchestrator.cli.hints import Hints
     from orchestrator.cli.paper import Paper
     from orchestrator.execution.engine import ExecutionPlan, StepForecast
@@ -51,6 +52,8 @@ def plan(execution_id: str, verb: str, step: str | None, file: Path | None, stor
     if verb != "resume" and file is not None:
         raise click.UsageError("--file goes with resume")
     with opened(store) as orchestrator:
+        if file is not None:
+            _refuse(orchestrator, execution_id, file)
         found = orchestrator.plan(execution_id, verb, step, file)
     paper = Paper(sys.stdout)
     if as_json:
@@ -67,6 +70,17 @@ def plan(execution_id: str, verb: str, step: str | None, file: Path | None, stor
     _table(found, paper)
     paper.line()
     paper.lines(_summary(found, paper, hints(store), step, file))
+
+
+def _refuse(orchestrator: Orchestrator, execution_id: str, file: Path) -> None:
+    """Raise InputError where durable functions are concerned, which no file takes the place of."""
+    from orchestrator.cli.functions import refuse_code, takes_no_file
+    from orchestrator.cli.look import outline_of
+
+    refuse_code(file)
+    function = outline_of(orchestrator, orchestrator.history(execution_id)).function
+    if function is not None:
+        raise takes_no_file(execution_id, function)
 
 
 def _table(found: ExecutionPlan, paper: Paper) -> None:

@@ -117,7 +117,9 @@ def of_the_whole(board: Board, event: ev.Event) -> str | None:
         case ev.CancelRequested(reason=reason, by=by):
             return f"asked to cancel{_by(by)}" + (f": {one_line(reason)}" if reason else "")
         case ev.ExecutionRetried(keys=keys):
-            return f"trying again: {_named(keys)}" if keys else "making the outputs again"
+            if not keys:
+                return "the function goes on" if board.outline.function else "making the outputs again"
+            return f"trying again: {_named(keys)}"
         case ev.ExecutionRerun(keys=keys, by=by):
             return f"running again{_by(by)}: {_named(keys)}"
         case ev.PipelineChanged(changed=changed):
@@ -133,7 +135,7 @@ def heading(board: Board, *, kept: bool) -> list[str]:
     record = board.record
     parts = [one_line(record.pipeline_id), f"execution {record.execution_id}"]
     if board.done_before:
-        parts.append(f"{board.done_before} of {count(record.steps_total, 'step')} done before")
+        parts.append(f"{board.counted(board.done_before)} done before")
     return parts if kept else [*parts, "kept in memory only"]
 
 

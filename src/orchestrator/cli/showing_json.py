@@ -35,7 +35,7 @@ def execution_data(look: Look) -> Mapping[str, Any]:
         "waiting": {question.key: question.instructions for question in look.board.questions.unanswered()},
         "checkpoints": record.checkpoints,
         "steps_done": record.steps_done,
-        "steps_total": len(look.board.order),
+        "steps_total": look.board.steps_total,
         "waits": waits_data(look.board),
         "asked": list(look.asked),
         "signals": [

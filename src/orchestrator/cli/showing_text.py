@@ -30,7 +30,7 @@ def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     reason = f" ({one_line(record.pause_reason)})" if record.pause_reason else ""
     state = paper.paint(look.state, COLOURS.get(look.state))
     yield from paper.prose(f"{paper.bold(record.pipeline_id)}  {record.execution_id}  {state}{reason}")
-    steps = f"{record.steps_done} of {count(len(look.board.order), 'step')}"
+    steps = look.board.counted(record.steps_done)
     took = duration(look.board.seconds(look.now))
     facts = paper.joined(moment(record.created_at), took, steps, look.orchestrator.store.location)
     yield from map(paper.dim, paper.prose(facts))

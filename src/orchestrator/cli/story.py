@@ -10,9 +10,10 @@ from orchestrator.cli.keys import home_of
 from orchestrator.cli.paper import Paper
 from orchestrator.cli.questions import Question
 from orchestrator.cli.rows import way_out
-from orchestrator.cli.tracebacks import traceback_tail
+from orchestrator.cli.tracebacks import raised_at, traceback_tail
 from orchestrator.cli.words import clean, count, duration, moment, one_line, time_of_day
 from orchestrator.journal.fold import ExecutionRecord
+from orchestrator.journal.keys import place_of
 from orchestrator.journal.step_record import FailedAttempt, StepRecord
 from orchestrator.status import StepStatus
 
@@ -25,13 +26,35 @@ _OTHERS_NAMED = 5
 def story(board: Board, paper: Paper, *, traceback_lines: int) -> Iterator[str]:
     """What went wrong in an execution that failed, line by line; nothing where nothing did."""
     record = board.record
-    step = record.steps.get(record.failed_step) if record.failed_step is not None else None
+    step = _at_fault(record)
     if step is not None and step.failures:
         yield from step_story(step, paper, board.questions.about(step.key), traceback_lines=traceback_lines)
+        if board.outline.function and (place := raised_at(_of_caller(record, step))):
+            yield from _dim(f"called at {place}", "  ", paper)
         yield from _others(record, step, paper)
     elif record.error is not None:
-        yield f"{paper.symbol('failed')} the outputs could not be made"
+        function = board.outline.function
+        what = f"pipeline {paper.bold(record.pipeline_id)} failed" if function else "the outputs could not be made"
+        yield f"{paper.symbol('failed')} {what}"
         yield from _indented(_message(record.error), "    ", paper)
+        yield from _trace(record.error, traceback_lines if function else 0, paper)
+
+
+def _at_fault(record: ExecutionRecord) -> StepRecord | None:
+    """The step that an execution failed by; of steps inside of each other the innermost."""
+    step = record.steps.get(record.failed_step) if record.failed_step is not None else None
+    while step is not None and step.cause is not None and (inner := record.steps.get(step.cause)) is not None:
+        step = inner
+    return step
+
+
+def _of_caller(record: ExecutionRecord, step: StepRecord) -> Mapping[str, Any]:
+    """The failure of the durable function that called a step, or called it for each of some items."""
+    place = place_of(step.key)
+    while place is not None and place.mark == "[":
+        place = place_of(place.owner)
+    owner = record.steps.get(place.owner) if place is not None else None
+    return (record.error if place is None else owner.error if owner is not None else None) or {}
 
 
 def step_story(
@@ -50,7 +73,12 @@ def step_story(
         yield from _attempt(failure, start, paper, in_full=alone or failure is last)
         if failure.attempt in asked:
             yield from _dialogue(step, asked[failure.attempt], " " * len(start), paper)
-    trace = traceback_tail(last.error, traceback_lines)
+    yield from _trace(last.error, traceback_lines, paper)
+
+
+def _trace(error: Mapping[str, Any], lines: int, paper: Paper) -> Iterator[str]:
+    """Where in the person's own code it went wrong."""
+    trace = traceback_tail(error, lines)
     if trace:
         yield ""
         for line in trace:  # a frame stands as it is; the message below it is a sentence

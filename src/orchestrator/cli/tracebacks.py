@@ -12,9 +12,11 @@ from orchestrator.cli.words import clean
 
 #: Frames that tell nothing about a handler: ours, and how a thread comes to a call.
 _OURS = re.compile(
-    r"[/\\]orchestrator[/\\](runners|execution)[/\\]"
+    r"[/\\]orchestrator[/\\](runners|execution|functions|app)[/\\]"
     r"|[/\\]python3[.\d]*[/\\](threading|asyncio[/\\]threads|concurrent[/\\]futures[/\\]thread)\.py\""
 )
+_PLACE = re.compile(r' +File "(.+)", line (\d+)(.*)')
+_ALL = 1000
 _BEGIN, _FRAME = "Traceback (most recent call last):", "  File "
 
 
@@ -38,6 +40,13 @@ def traceback_tail(error: Mapping[str, Any], lines: int) -> list[str]:
     if start <= first + len(own):
         return trace[min(first, start) :]
     return [*own, "  …", *trace[start:]] if own else trace[start:]
+
+
+def raised_at(error: Mapping[str, Any]) -> str:
+    """The line where an exception left the person's own code: `trips.py:41, in book`; empty where none is known."""
+    frames = [line for line in traceback_tail(error, _ALL) if line.startswith(_FRAME)]
+    found = _PLACE.match(frames[-1]) if frames else None
+    return f"{found[1]}:{found[2]}{found[3]}" if found else ""
 
 
 def _frame(trace: list[str]) -> list[str]:

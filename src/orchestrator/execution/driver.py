@@ -38,6 +38,8 @@ class PythonCall:
     process: bool = False
     function: Callable[..., Any] | None = field(default=None, compare=False)
     positional: tuple[Any, ...] = ()
+    #: Of a durable function: the folder that its module is imported from.
+    folder: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

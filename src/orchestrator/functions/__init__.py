@@ -15,6 +15,7 @@ from orchestrator.functions.inside import (
     variables,
     wait_for_signal,
 )
+from orchestrator.functions.nested import run_pipeline
 from orchestrator.functions.pipelines import AsyncPipeline, PipelineFunction, RunOptions, SyncPipeline, pipeline
 from orchestrator.functions.steps import AsyncStep, StepFunction, SyncStep, step
 
@@ -35,6 +36,7 @@ __all__ = [
     "pipeline",
     "random",
     "rollback",
+    "run_pipeline",
     "sleep",
     "start_child",
     "step",

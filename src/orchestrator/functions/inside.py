@@ -33,7 +33,8 @@ T = TypeVar("T")
 _UNSET: Any = object()
 
 
-def _place(what: str) -> Here:
+def place_for(what: str) -> Here:
+    """Where the running code is. Raises WrongPlaceError outside of durable functions."""
     place = here()
     if place is None:
         raise WrongPlaceError(f"{what}() belongs into a function with @pipeline, while that runs")
@@ -42,7 +43,7 @@ def _place(what: str) -> Here:
 
 def _wait_for(name: str, step: PlannedStep, make: Make = lambda _: Assign({}), key_name: str = "") -> Any:
     """Ask for a step that has no function: something to await, or its outcome in a plain function."""
-    place = _place(name)
+    place = place_for(name)
     where = where_called(PACKAGE)
     asked = Asked(name, take_key(place, key_name or name, where), step, make, where)
     return place.flow.later(asked) if place.flow.is_async else place.flow.wait(asked)
@@ -146,7 +147,7 @@ def patched(name: str) -> bool:
 
     `if patched("new-fetch"): ... else: ...` lets executions that are under way finish on the old way.
     """
-    place = _place("patched")
+    place = place_for("patched")
     flow, where = place.flow, where_called(PACKAGE)
     wanted = keyed("patched", name)
     key = take_key(place, wanted, where)
@@ -161,17 +162,17 @@ def now() -> datetime:
 
     In a step, and outside of pipelines, read the clock.
     """
-    return utc(_place("now").flow.time)
+    return utc(place_for("now").flow.time)
 
 
 def random() -> chance.Random:
     """A generator of chance that gives the same in every life. Not for secrets."""
-    return _place("random").flow.random()
+    return place_for("random").flow.random()
 
 
 def uuid() -> UUID:
     """A new id, the same in every life."""
-    return _place("uuid").flow.uuid()
+    return place_for("uuid").flow.uuid()
 
 
 def variables() -> VariableManager:
@@ -179,7 +180,7 @@ def variables() -> VariableManager:
 
     What it sets is recorded at once.
     """
-    flow = _place("variables").flow
+    flow = place_for("variables").flow
     return flow.services.variables(flow)
 
 
@@ -188,7 +189,7 @@ async def as_completed(calls: Iterable[Awaitable[T]]) -> AsyncIterator[asyncio.F
 
     Each is a future that has ended: `await done` gives its result, or raises what it failed with.
     """
-    _place("as_completed")
+    place_for("as_completed")
     tasks = [asyncio.ensure_future(call) for call in calls]
     ended: asyncio.Queue[asyncio.Future[T]] = asyncio.Queue()
     for task in tasks:
@@ -214,7 +215,7 @@ class flow(AbstractContextManager[None], AbstractAsyncContextManager[None]):
         self._token: Token[Here | None] | None = None
 
     def __enter__(self) -> None:
-        place = _place("flow")
+        place = place_for("flow")
         self._token = enter(Here(place.flow, f"{place.prefix}{self._name}:"))
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
@@ -235,7 +236,7 @@ async def start_child(function: Any, /, *args: Any, **kwargs: Any) -> str:
 
     It runs in this process as long as that lives; then a scheduler, or `orchestrator resume`, goes on with it.
     """
-    place = _place("start_child")
+    place = place_for("start_child")
     given = function.bind(*args, **kwargs)
     parent = place.flow
 

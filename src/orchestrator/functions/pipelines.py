@@ -166,7 +166,7 @@ class PipelineFunction(Generic[P, T]):
                 f"pipeline {self.name!r} was begun with ({', '.join(given)}), and takes {self._shown()} now: {exc}; "
                 "give what is new a default, and leave what was there"
             ) from None
-        return PythonCall(target, named_, function=self.function, positional=tuple(positional))
+        return PythonCall(target, named_, function=self.function, positional=tuple(positional), folder=self.folder)
 
     def _shown(self) -> str:
         return str(self.signature.replace(return_annotation=inspect.Signature.empty))
@@ -180,7 +180,7 @@ class PipelineFunction(Generic[P, T]):
         def make(_item: Any) -> PythonCall:
             positional = tuple(arg if isinstance(arg, IMMUTABLE) else _own(arg) for arg in args)
             named_ = {name: arg if isinstance(arg, IMMUTABLE) else _own(arg) for name, arg in kwargs.items()}
-            return PythonCall(self.target, named_, function=self.function, positional=positional)
+            return PythonCall(self.target, named_, function=self.function, positional=positional, folder=self.folder)
 
         return Asked(self.name, key, self.planned, make, where, is_function=True)
 

@@ -44,6 +44,10 @@ class CrashingStore:
         #: The commits that it was given, the deadly one included.
         self.commits = 0
         self.dead = False
+        #: The append that it died of.
+        self.last: Append | None = None
+        #: The appends of which this life was told that they are kept.
+        self.acknowledged: list[Append] = []
         self.location, self.survives_process = store.location, store.survives_process
         self._inner, self._at, self._when = store, at, when
         self._lock = threading.Lock()
@@ -65,7 +69,7 @@ class CrashingStore:
             self._leases[append.lease.execution_id] = append.lease
             if self.commits != self._at:
                 return self._watched(append, on_done)
-            self.dead = True
+            self.dead, self.last = True, append
             if self._when == "after":
                 store.commit(append, self._note_release)
             store.flush()
@@ -76,6 +80,8 @@ class CrashingStore:
 
         def tell(inner: Commit) -> None:
             self._note_release(inner)
+            if inner.error is None and not self.dead:
+                self.acknowledged.append(append)
             if on_done is not None and not self.dead:
                 on_done(watched)
 

@@ -1,6 +1,7 @@
 """The engine: runs executions, resumes them, retries them, on an event loop."""
 
 from orchestrator.execution.engine.beginning import steps_of
+from orchestrator.execution.engine.checking import ReplayCheck
 from orchestrator.execution.engine.engine import StateGraphEngine
 from orchestrator.execution.engine.foresight import ExecutionPlan, StepForecast
 from orchestrator.execution.engine.hosting import PATIENCE_SECONDS
@@ -28,6 +29,7 @@ __all__ = [  # noqa: RUF022 - the contract's names first
     "StepForecast",
     "CheckpointInfo",
     "Question",
+    "ReplayCheck",
     "PATIENCE_SECONDS",
     "Kind",
     "NoteSubscriber",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator.errors import InputError
+from orchestrator.execution.engine.function_again import calls_to_rerun, calls_to_retry, function_of
 from orchestrator.execution.engine.places import Places
 from orchestrator.execution.integration import Session
 from orchestrator.journal import events as ev
@@ -101,6 +102,13 @@ def retry_events(journal: Sequence[Entry], keys: tuple[StepKey, ...]) -> tuple[E
 
 def events_to_retry(session: Session, journal: Sequence[Entry], step: str | None) -> tuple[Event, ...]:
     """What is recorded of a retry, where what was cancelled with the failure keeps what ended inside of it."""
+    if session.plan.function is not None:
+        keys, expanded = calls_to_retry(session, journal, step)
+        return (
+            (*rerun_events(session, journal, (keys, expanded)), ev.ExecutionRetried(()))
+            if keys
+            else (ev.ExecutionRetried(()),)
+        )
     keys = keys_to_retry(session, step)
     given_up, expanded = keys_given_up(session)
     if not expanded:
@@ -170,19 +178,33 @@ def values_known(journal: Sequence[Entry]) -> dict[str, list[tuple[Encoded | Non
     return {name: [(value, source) for _, value, source in values] for name, values in found.items()}
 
 
-def keys_to_rerun(session: Session, places: Places, key: StepKey) -> tuple[tuple[StepKey, ...], tuple[StepKey, ...]]:
+def keys_to_rerun(
+    session: Session, places: Places, journal: Sequence[Entry], key: StepKey
+) -> tuple[tuple[StepKey, ...], tuple[StepKey, ...]]:
     """A step and all that depends on it; and those among them that hold others, and keep the rest of what they hold.
 
     Raises InputError where there is no such step, or it has not begun.
     """
+    function = function_of(session, key)
+    if function is not None:
+        again, around = calls_to_rerun(session, journal, key)
+        if function == "":
+            return again, around
+        keys, expanded, key = dict.fromkeys(again), [*around], function
+        keys.update(dict.fromkeys(_with_dependents(session, places, key)))
+        return _around(session, places, key, keys, expanded)
     known = session.record.steps.get(key)
     if known is None or known.status is _PENDING or not session.machine.knows(key):
         hint = did_you_mean(key, session.record.steps)
         raise InputError(f"step {key!r} has not begun, or is not there; {hint or 'nothing of it is to be run again'}")
-    keys: dict[StepKey, None] = {}
-    expanded: list[StepKey] = []
+    return _around(session, places, key, dict.fromkeys(_with_dependents(session, places, key)), [])
+
+
+def _around(
+    session: Session, places: Places, key: StepKey, keys: dict[StepKey, None], expanded: list[StepKey]
+) -> tuple[tuple[StepKey, ...], tuple[StepKey, ...]]:
+    """With what begins anew inside of a step, what does around it."""
     while True:
-        keys.update(dict.fromkeys(_with_dependents(session, places, key)))
         place = place_of(key)
         if place is None:
             break
@@ -193,6 +215,7 @@ def keys_to_rerun(session: Session, places: Places, key: StepKey) -> tuple[tuple
         else:  # it begins anew as a whole, and what was named inside of it with it
             keys = {inner: None for inner in keys if not is_inside(inner, key)}
             expanded = [inner for inner in expanded if not is_inside(inner, key)]
+        keys.update(dict.fromkeys(_with_dependents(session, places, key)))
     kept = {StepKey(""), *expanded}
     beside = [*_cancelled_in(session, kept, keys), *session.machine.late_returns()]
     return tuple(dict.fromkeys([*keys, *beside, *_tidied(session, kept, session.record)])), tuple(expanded)

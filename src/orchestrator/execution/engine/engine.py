@@ -24,6 +24,7 @@ from orchestrator.execution.engine.beginning import (
     when_busy,
 )
 from orchestrator.execution.engine.changing import changed_steps, new_inputs, told_changes
+from orchestrator.execution.engine.checking import ReplayCheck, check
 from orchestrator.execution.engine.foresight import ExecutionPlan, foresee
 from orchestrator.execution.engine.hosting import Host
 from orchestrator.execution.engine.inbox import (
@@ -339,14 +340,12 @@ class StateGraphEngine(Host):
         return await self._begin_again(
             session,
             base_dir,
-            lambda: rerun_events(
-                session,
-                self._journal(execution_id),
-                keys_to_rerun(session, self._places(session), StepKey(step)),
-                by,
-            ),
+            lambda: self._rerun_events(session, self._journal(execution_id), StepKey(step), by),
             wait,
         )
+
+    def _rerun_events(self, session: Session, journal: Sequence[Entry], key: StepKey, by: str) -> Sequence[Event]:
+        return rerun_events(session, journal, keys_to_rerun(session, self._places(session), journal, key), by)
 
     async def _begin_again(
         self, session: Session, base_dir: str, decide: Callable[[], Sequence[Event]], wait: bool
@@ -471,6 +470,23 @@ class StateGraphEngine(Host):
             except InputError as exc:
                 refused = str(exc)
         return foresee(session, self._places(session), verb, step, before, hashes, journal, refused)
+
+    async def check_replay(self, execution_id: str) -> ReplayCheck:
+        """Whether today's code of a durable function follows what is recorded; no step runs, and nothing is written.
+
+        Raises UnknownExecutionError, InputError for an execution of a pipeline that is no function, and
+        HandlerNotFoundError where the function cannot be had.
+        """
+        require_known(self.store, execution_id)
+        journal = self._journal(execution_id)
+        plan, faults = self._plan_of_journal(journal)
+        if plan.function is None:
+            raise InputError(f"execution {execution_id} is of a pipeline, not of a durable function")
+        for error in faults.values():
+            raise error
+        session = self._session(Lease(ExecutionId(execution_id), self.owner, 0), plan)
+        session.replay(journal)
+        return await check(session, self._parts, session.record.base_dir)
 
     def _places(self, session: Session) -> Places:
         """Where the steps of a session stand; for who only looks."""

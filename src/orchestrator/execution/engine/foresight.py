@@ -9,7 +9,9 @@ from typing import Any
 from orchestrator.errors import InputError
 from orchestrator.execution.engine.again import keys_given_up, keys_to_rerun, keys_to_retry
 from orchestrator.execution.engine.changing import changed_steps
+from orchestrator.execution.engine.function_again import calls_to_retry, is_in_function
 from orchestrator.execution.engine.places import Places
+from orchestrator.execution.flow import planned as as_step
 from orchestrator.execution.integration import Session
 from orchestrator.execution.step import in_doubt
 from orchestrator.journal import events as ev
@@ -31,6 +33,8 @@ REUSE, RUN, RERUN, GO_ON, DOUBT, WAITS, KEEP_FAILED = (
     "wait",
     "stays failed",
 )
+#: A call of a durable function: what else it is stands in the code.
+_CALL = as_step({"id": "call", "call": ""})
 VERBS = ("resume", "retry", "rerun")
 
 
@@ -74,15 +78,19 @@ def foresee(
     again: frozenset[StepKey] = frozenset()
     kept: frozenset[StepKey] = frozenset()
     if verb == "retry" and record.status is ExecutionStatus.FAILED:
-        again = frozenset(keys_to_retry(session, step))
-        given_up, holders = keys_given_up(session)
+        if session.plan.function is not None:
+            found, expanded = calls_to_retry(session, journal, step)
+            again, kept = frozenset(found) - frozenset(expanded), frozenset(expanded)
+        else:
+            again = frozenset(keys_to_retry(session, step))
+        given_up, holders = keys_given_up(session) if session.plan.function is None else ((), ())
         if holders:
             again |= frozenset(given_up)
-        kept = (frozenset(owner for key in again for owner in owners_of(key)) - again) | frozenset(holders)
+        kept |= (frozenset(owner for key in again for owner in owners_of(key)) - again) | frozenset(holders)
     elif verb == "rerun":
         if step is None:
             raise InputError("rerun begins at a step: `--from STEP`")
-        found, expanded = keys_to_rerun(session, places, StepKey(step))
+        found, expanded = keys_to_rerun(session, places, journal, StepKey(step))
         again, kept = frozenset(found), frozenset(expanded)
     changes = {change.key: change.how for change in changed_steps(before, session.plan.canonical, record)}
     code = _code_then(journal)
@@ -111,13 +119,18 @@ def _refused(session: Session, verb: str, changes: Mapping[StepKey, str]) -> str
 def _steps(session: Session, places: Places) -> Iterator[tuple[StepKey, PlannedStep]]:
     """The steps of the pipeline in its order, each with what is known inside of it."""
     plan, record = session.plan, session.record
+    if plan.function is not None:
+        for key in record.steps:
+            if session.machine.knows(key):
+                yield key, _CALL
+        return
     for flow in ("steps", "finally"):
         for definition in plan.canonical.get(flow, ()):  # type: ignore[attr-defined]
             key = StepKey(definition["id"])
             yield key, places.find(key).step
             for inner in record.inside(key):
                 if session.machine.knows(inner):
-                    yield inner, places.find(inner).step
+                    yield inner, _CALL if is_in_function(session, inner) else places.find(inner).step
 
 
 def _forecast(

@@ -137,6 +137,11 @@ class Functions:
         self._views: dict[StepKey, VariableManager] = {}
         self._told: list[StepKey] = []
 
+    @property
+    def trees(self) -> list[FlowTree]:
+        """The functions that run, each with those inside of it."""
+        return [*self._trees.values()]
+
     # -- running -------------------------------------------------------------------------------------------------------
 
     def run(
@@ -174,7 +179,7 @@ class Functions:
         is_async = asyncio.iscoroutinefunction(work.function)
         label = work.target.partition(":")[2] or work.target
         seed = str(record.origin or record.execution_id)
-        flow = tree.flows[key] = Flow(key, label, tree, self._loop, is_async, self, seed, time)
+        flow = tree.flows[key] = Flow(key, label, tree, self._loop, is_async, self, seed, work.folder, time)
         return flow
 
     async def _whole(self, flow: Flow, body: Any) -> Any:

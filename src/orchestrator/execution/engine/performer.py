@@ -263,7 +263,7 @@ class Performer:
         if step.is_compound or task.is_function or (task.has_items and task.is_whole):
             task.over = self.session.machine.over(key)
             task.inside = lambda: self.places.inside(key)
-            if step.kind == "pipeline":
+            if step.kind == "pipeline" and task.sub_plan is None:
                 task.sub_plan = self.places.sub_plan(step)
         return task
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.errors import InputError
 from orchestrator.execution.engine.again import (
+    events_to_retry,
     keys_given_up,
     keys_to_rerun,
     keys_to_retry,
@@ -122,10 +123,12 @@ def commit_fork(
 
     add(ev.ExecutionForked(source, len(journal)))
     if from_step is not None:
-        add(*rerun_events(session, copied, keys_to_rerun(session, places, StepKey(from_step))))
+        add(*rerun_events(session, copied, keys_to_rerun(session, places, copied, StepKey(from_step))))
     if given_up := keys_given_up(session):
         add(*rerun_events(session, whole, given_up))
-    if session.machine.failed:
+    if session.plan.function is not None and session.record.failed_step is not None:
+        add(*events_to_retry(session, whole, None))
+    elif session.machine.failed:
         add(*retry_events(whole, keys_to_retry(session, None)))
     if variables:
         add(_set(session, variables))

@@ -94,6 +94,8 @@ class Flow:
     is_async: bool
     services: Services
     seed: str
+    #: The folder that its module is imported from.
+    folder: str = ""
     time: float = 0.0
     ended: bool = False
     suspended: bool = False

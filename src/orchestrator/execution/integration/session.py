@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 from orchestrator.clock import Clock
@@ -38,7 +39,7 @@ from orchestrator.journal.keys import is_step
 from orchestrator.journal.records import blobs_of, encode_body
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
 from orchestrator.pipelines.definition import fingerprint_of, members_of, steps_of
-from orchestrator.pipelines.plan import Plan, PlannedStep, add_pipeline, recorded_plan
+from orchestrator.pipelines.plan import Plan, PlannedStep, add_pipeline, member_folder, recorded_plan
 from orchestrator.types import StepKey
 
 #: Is called with each entry after its commit. One that raises is logged and breaks nothing.
@@ -277,8 +278,13 @@ class Session:
         if ref not in self.plan.pipelines:
             definition = decode(model, self.store.get_blob)
             steps = decode(graph, self.store.get_blob) if graph is not None else ()
-            folder = self.plan.base_dir
-            add_pipeline(self.plan, ref, recorded_plan(definition, steps, fingerprint_of(definition), folder))
+            folder = member_folder(definition, self.plan.base_dir)
+            if folder is None and "folder" in definition:
+                folder = Path(definition["folder"])
+            plan = recorded_plan(definition, steps, fingerprint_of(definition), folder)
+            add_pipeline(self.plan, ref, plan)
+            for inner in definition.get("pipelines", ()):
+                add_pipeline(self.plan, inner, plan.pipelines[inner])
 
     def _steps_total(self) -> int:
         """Of a durable function those that have ended."""

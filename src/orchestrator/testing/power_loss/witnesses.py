@@ -60,9 +60,17 @@ class WitnessingRunner:
 
     def invoke(self, attempt: Attempt) -> Awaitable[Any]:
         """As the runner below."""
+        self._note(attempt)
+        return self.inner.invoke(attempt)
+
+    def perform(self, attempt: Attempt, keep_alive: Callable[[], None]) -> Any:
+        """As the runner below."""
+        self._note(attempt)
+        return self.inner.perform(attempt, keep_alive)
+
+    def _note(self, attempt: Attempt) -> None:
         self.begun.append(Begun(attempt.execution_id, attempt.step_key, attempt.generation))
         self.before()
-        return self.inner.invoke(attempt)
 
     def interrupt(self) -> None:
         """As the runner below."""
