@@ -1,6 +1,8 @@
 """Sessions of the command line for its tests: as a child with pipes, and as a person's session in a terminal."""
 
+import atexit
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -14,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
+
+from tests.acceptance.forked import Forks
 
 COMMAND = [sys.executable, "-m", "orchestrator"]
 #: No test is right only because something took less time than this; it is there for what never comes.
@@ -76,8 +80,23 @@ def environment(**changes: str) -> Mapping[str, str]:
 
 
 def orchestrator(folder: Path, *arguments: object, exits: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in `folder` to its end; fails where its exit code is not `exits`."""
-    done = subprocess.run(
+    """Run the command in `folder` to its end; fails where its exit code is not `exits`.
+
+    It is forked from a process that has loaded it; with variables that Python reads at its start, Python is started.
+    """
+    words = [*map(str, arguments)]
+    if any(name.startswith(("PYTHON", "LC_", "TERM")) for name in env):
+        done = started(folder, *words, **env)
+    else:
+        done = _forks().run(words, folder, environment(**env), PATIENCE_SECONDS * 2)
+    told = f"{arguments} ended with {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
+    assert done.returncode == exits, told
+    return done
+
+
+def started(folder: Path, *arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
+    """Start Python for the command, and wait for its end."""
+    return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=folder,
         env=environment(**env),
@@ -87,9 +106,14 @@ def orchestrator(folder: Path, *arguments: object, exits: int = 0, **env: str) -
         stdin=subprocess.DEVNULL,
         check=False,
     )
-    told = f"{arguments} ended with {done.returncode}\n--- stdout\n{done.stdout}\n--- stderr\n{done.stderr}"
-    assert done.returncode == exits, told
-    return done
+
+
+@functools.cache
+def _forks() -> Forks:
+    """What all commands of this run are forked from."""
+    made = Forks(environment())
+    atexit.register(made.close)
+    return made
 
 
 def as_json(folder: Path, *arguments: object, exits: int = 0) -> Any:

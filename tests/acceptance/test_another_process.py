@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
+
+from tests.acceptance.cli_session import as_json, orchestrator
 
 HANDLERS = """
 import datetime as dt, enum, os
@@ -39,37 +39,29 @@ outputs: {last: "${doubled[2].x}", colour: "${rows[0].colour.name}", rows: "${do
 """
 
 
-def orchestrator(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "orchestrator", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
-
-
 def begun(folder: Path) -> None:
     """A folder in which an execution `one` was killed by its own handler."""
     (folder / "work.py").write_text(HANDLERS)
     (folder / "p.yaml").write_text(PIPELINE)
-    assert orchestrator(folder, "run", "p.yaml", "--id", "one").returncode == 9
+    orchestrator(folder, "run", "p.yaml", "--id", "one", exits=9)
 
 
 def test_values_of_the_handlers_classes_survive_the_process(tmp_path: Path) -> None:
     begun(tmp_path)
     (tmp_path / "go").touch()
+    outputs: dict[str, Any] = {}
     for _ in range(2):  # the second time it has completed already
-        done = orchestrator(tmp_path, "resume", "one", "--json")
-        assert done.returncode == 0, done.stderr
-        outputs = json.loads(done.stdout)["outputs"]
+        outputs = as_json(tmp_path, "resume", "one")["outputs"]
         assert (outputs["last"], outputs["colour"], outputs["rows"][1]["x"]) == (4, "RED", 2)
-    shown = orchestrator(tmp_path, "show", "one", "--json")
-    assert json.loads(shown.stdout)["outputs"] == outputs
+    assert as_json(tmp_path, "show", "one")["outputs"] == outputs
 
 
 def test_a_handler_that_is_gone_leaves_the_execution_as_it_is(tmp_path: Path) -> None:
     begun(tmp_path)
     (tmp_path / "work.py").rename(tmp_path / "away.py")
-    refused = orchestrator(tmp_path, "resume", "one")
-    assert refused.returncode == 2
+    refused = orchestrator(tmp_path, "resume", "one", exits=2)
     assert "no module 'work'" in refused.stderr
     assert "Traceback" not in refused.stderr
     (tmp_path / "away.py").rename(tmp_path / "work.py")
     (tmp_path / "go").touch()
-    assert orchestrator(tmp_path, "resume", "one").returncode == 0
+    orchestrator(tmp_path, "resume", "one")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.acceptance.cli_session import as_json, environment, orchestrator, start, wait_for, write_pipeline
+from tests.acceptance.cli_session import as_json, environment, orchestrator, start, started, wait_for, write_pipeline
 
 from orchestrator import __version__
 from orchestrator.cli.group import SECTIONS
@@ -34,6 +34,36 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_version_and_a_mistyped_command(tmp_path: Path) -> None:
     assert orchestrator(tmp_path, "--version").stdout == f"orchestrator {__version__}\n"
     assert "Did you mean 'history'?" in orchestrator(tmp_path, "histroy", "x", exits=2).stderr
+
+
+def test_commands_load_what_they_need_by_themselves(tmp_path: Path) -> None:
+    """Python is started for each here: most tests fork a process that has loaded everything.
+
+    A module that holds none of these is started by tests of signals, of terminals and of two processes.
+    """
+    write_pipeline(
+        tmp_path,
+        "{id: load, call: 'handlers:give', checkpoint: loaded}",
+        "{id: ask, approve: 'Go on?', needs: [load]}",
+    )
+    orchestrator(tmp_path, "run", "pipeline.yaml", "--id", "x", exits=3)
+    for words, exits in (
+        ("init new", 0),
+        ("graph pipeline.yaml", 0),
+        ("show x", 0),
+        ("history x", 0),
+        ("approvals", 0),
+        ("plan x resume", 0),
+        ("du", 0),
+        ("signal x go", 0),
+        ("answer x ask approve", 0),
+        ("rerun x --from ask", 3),
+        ("fork x --at loaded --id y", 3),
+        ("cancel x", 0),
+    ):
+        done = started(tmp_path, *words.split())
+        assert done.returncode == exits, (words, done.stdout, done.stderr)
+        assert done.stdout != "", words
 
 
 # ---------------------------------------------------------------- a run that goes well

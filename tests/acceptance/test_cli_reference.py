@@ -16,7 +16,7 @@ from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.group import SECTIONS, root
 
 PAGE = Path(__file__).parents[2] / "docs/reference/cli.md"
-BLOCK = re.compile(r"```text\n\$ orchestrator(?P<command> \w+)? --help\n(?P<help>.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```text\n\$ orchestrator(?P<command> [\w-]+)? --help\n(?P<help>.*?)```", re.DOTALL)
 
 
 def help_of(name: str) -> str:

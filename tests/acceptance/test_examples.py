@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.acceptance.cli_session import COMMAND, orchestrator
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-COMMAND = [sys.executable, "-m", "orchestrator"]
 
 CopyExample = Callable[[str], Path]
 
@@ -28,13 +28,6 @@ def copy_example(tmp_path: Path) -> CopyExample:
         return shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=ignore)
 
     return copy
-
-
-def orchestrator(folder: Path, *arguments: str) -> str:
-    """Run the command in `folder`; what it printed, once it succeeded."""
-    done = subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def tables(report: Path) -> list[list[list[str]]]:
@@ -112,7 +105,7 @@ def test_weather_without_a_hot_day_skips_the_heat_waves(copy_example: CopyExampl
 
 def test_weather_killed_in_the_middle_carries_on_to_the_same_report(copy_example: CopyExample) -> None:
     folder = copy_example("weather")
-    command = [*COMMAND, "run", "pipeline.yaml", "--id", "killed", "-i", "pace=0.5"]
+    command = [*COMMAND, "run", "pipeline.yaml", "--id", "killed", "-i", "pace=0.25"]
     with subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
         assert running.stdout is not None
         seen = next((line for line in running.stdout if "months[9]" in line), None)
@@ -260,8 +253,7 @@ def test_season_report_waits_for_a_person_and_publishes_what_was_approved(tmp_pa
     for name in ("season", "weather"):
         shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=ignore)
     folder = tmp_path / "season"
-    first = subprocess.run([*COMMAND, "run", "pipeline.yaml", "--id", "s"], cwd=folder, capture_output=True, text=True)
-    assert first.returncode == 3, first.stderr
+    orchestrator(folder, "run", "pipeline.yaml", "--id", "s", exits=3)
     assert not (folder / "out/summer.md").exists()
 
     orchestrator(folder, "answer", "s", "review", choice, "--field", "title=Summers")

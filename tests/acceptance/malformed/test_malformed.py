@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.acceptance.cli_session import orchestrator
 from tests.acceptance.malformed.cases import CASES, Case
 
 from orchestrator.errors import PipelineFileError
@@ -48,9 +47,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_the_command_line_says_so_and_leaves_nothing_behind(case: Case, tmp_path: Path) -> None:
     """A sample, since each is a process of its own."""
     (tmp_path / "pipeline.yaml").write_bytes(case.text if isinstance(case.text, bytes) else case.text.encode())
-    command = [sys.executable, "-m", "orchestrator", "run", "pipeline.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 2
+    done = orchestrator(tmp_path, "run", "pipeline.yaml", exits=2)
     assert case.message in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["pipeline.yaml"]

@@ -187,6 +187,27 @@ def test_a_retry_leaves_alone_what_a_person_is_asked_about(lives: Lives) -> None
         assert word(app, "block.bad") == "failed"
 
 
+def test_a_failure_in_a_sub_pipeline_that_has_returned_closes_nothing_around_it(lives: Lives) -> None:
+    """Both steps end in one commit, the `return` first: that the other one failed counts for nothing then."""
+    returns = pipeline(
+        """
+        - {id: child, pipeline: sub}
+        - {id: after, do: work, with: {value: "${child.x + 1}"}}
+        """,
+        'all: "${after}"',
+        more="""
+        pipelines:
+          sub:
+            steps: [{id: back, return: {x: 5}}, {id: bad, fail: "not to be"}]
+            outputs: {x: 0}
+        """,
+    )
+    with lives.life() as app:
+        assert app.run(returns, execution_id="x").outputs == {"all": 6}
+        assert (word(app, "child/back"), word(app, "child/bad")) == ("completed", "failed")
+        assert lives.ran() == ["after"]
+
+
 async def test_an_engine_that_was_interrupted_still_records_what_is_asked_of_it(lives: Lives) -> None:
     with lives.life() as app:
         async with app.staying_open():

@@ -351,17 +351,19 @@ def test_an_answer_while_other_steps_run_is_taken_at_once(
 ) -> None:
     """The handler beside it answers through the recovery manager, as a person at another terminal would."""
     manager.set_recovery_plan("a", RecoveryPlan(S.MANUAL_INTERVENTION, manual_instructions="say so"))
-    asked_for = asyncio.Event()
+    asked_for, taken = asyncio.Event(), tmp_path / "taken"
 
     def on_event(entry: ev.Entry) -> None:
         if isinstance(entry.event, ev.InterventionRequested):
             asked_for.set()
+        if isinstance(entry.event, ev.StepSkipped):
+            taken.touch()  # the step beside it does not end before
 
     async def run() -> Any:
         with Orchestrator(tmp_path / "other.db", recovery=manager, on_event=[on_event]) as live:
-            steps = """
-                - {id: a, call: "engine_handlers:fail_until", with: {attempt: 9}}
-                - {id: beside, call: "engine_handlers:slow_async", with: {seconds: 5}}
+            steps = f"""
+                - {{id: a, call: "engine_handlers:fail_until", with: {{attempt: 9}}}}
+                - {{id: beside, call: "engine_handlers:wait_then_fail", with: {{path: "{taken}", generations: 0}}}}
             """
             task = asyncio.create_task(live.arun(pipeline(steps, '{a: "${a}"}')))
             await asked_for.wait()
