@@ -13,7 +13,6 @@ import click
 from orchestrator.cli.options import hints, json_option, opened, store_option
 
 if TYPE_CHECKING:
-    from orchestrator.app import Orchestrator
     from orchestrator.cli.hints import Hints
     from orchestrator.cli.paper import Paper
     from orchestrator.execution.engine import ExecutionPlan, StepForecast
@@ -43,6 +42,7 @@ def plan(execution_id: str, verb: str, step: str | None, file: Path | None, stor
     Nothing is changed. What is reused keeps its result; what is in doubt had begun, and nobody knows whether it
     happened.
     """
+    from orchestrator.cli.look import outline_of
     from orchestrator.cli.paper import Paper
 
     if verb == "rerun" and step is None:
@@ -52,8 +52,9 @@ def plan(execution_id: str, verb: str, step: str | None, file: Path | None, stor
     if verb != "resume" and file is not None:
         raise click.UsageError("--file goes with resume")
     with opened(store) as orchestrator:
+        function = outline_of(orchestrator, orchestrator.history(execution_id)).function
         if file is not None:
-            _refuse(orchestrator, execution_id, file)
+            _refuse(execution_id, function, file)
         found = orchestrator.plan(execution_id, verb, step, file)
     paper = Paper(sys.stdout)
     if as_json:
@@ -69,16 +70,16 @@ def plan(execution_id: str, verb: str, step: str | None, file: Path | None, stor
         return
     _table(found, paper)
     paper.line()
+    if function is not None and not found.refused:
+        paper.lines(paper.prose("the function runs from its first line; what it calls beyond these shows then"))
     paper.lines(_summary(found, paper, hints(store), step, file))
 
 
-def _refuse(orchestrator: Orchestrator, execution_id: str, file: Path) -> None:
+def _refuse(execution_id: str, function: str | None, file: Path) -> None:
     """Raise InputError where durable functions are concerned, which no file takes the place of."""
     from orchestrator.cli.functions import refuse_code, takes_no_file
-    from orchestrator.cli.look import outline_of
 
     refuse_code(file)
-    function = outline_of(orchestrator, orchestrator.history(execution_id)).function
     if function is not None:
         raise takes_no_file(execution_id, function)
 

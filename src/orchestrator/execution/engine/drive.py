@@ -710,7 +710,7 @@ class Drive:
 
     def roll_back(self, request: Rollback) -> str | None:
         """Set the execution back; gives the reason where that cannot be. Raises Interrupted where it was done."""
-        self._commit_now()
+        self._commit_all()
         if self.draining:
             return "another step failed meanwhile" if not self.interrupted else "the execution was interrupted"
         context = self.session.context
@@ -731,7 +731,7 @@ class Drive:
         what = f"execution {self.session.lease.execution_id}"
         if self._settling:
             raise IllegalMoveError(what, "applying events", "a restore; ask for it outside of a handler of its events")
-        self._commit_now()
+        self._commit_all()
         if self.draining or self._ending:
             raise IllegalMoveError(what, "ending", "a restore")
         if (planned := self.session.context.plan_restore(checkpoint)) is not None:
@@ -768,6 +768,12 @@ class Drive:
         """Record these events before returning. On the loop's thread, for what happens rarely."""
         self.session.add(events)
         self._commit_now()
+
+    def _commit_all(self) -> None:
+        """Commit and apply also what follows from what was in flight: nothing of it may come between."""
+        self._commit_now()
+        while self.session.pending:
+            self._commit_now()
 
     def _commit_now(self) -> None:
         """Commit and apply what is queued and what is in flight. Raises why the store refused."""

@@ -379,6 +379,8 @@ class Machine(MachineReader):
         for dependent in dependents:
             step = steps[dependent]
             step.unmet -= 1
+            if step.status in ENDED:  # a restore has kept it, and not what it needs
+                continue
             if not step.unmet and (not closed or frame.key(dependent) in self._renewed):
                 yield Execute(frame.key(dependent), step.generation)
 
