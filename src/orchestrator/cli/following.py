@@ -13,6 +13,7 @@ from orchestrator.journal.events import Entry
 from orchestrator.journal.records import entries
 from orchestrator.journal.store import Query
 from orchestrator.status import ExecutionStatus
+from orchestrator.storage import this_owner
 
 #: One that has not begun by then is in a queue.
 _QUEUED_SECONDS = 1.0
@@ -38,7 +39,7 @@ class Follower:
     async def run(self, view: View) -> None:
         """Look again and again."""
         (found,) = self.orchestrator.list(Query(execution_id=self.board.execution_id))
-        if found.owner is not None and not found.abandoned:
+        if found.owner not in (None, str(this_owner(self.orchestrator.clock))) and not found.abandoned:
             view.say(f"{found.owner} runs it; this looks on, and Ctrl-C leaves it to that process")
         while True:
             await asyncio.sleep(_FOLLOW_SECONDS)

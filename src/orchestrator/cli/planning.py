@@ -70,9 +70,8 @@ def plan(execution_id: str, verb: str, step: str | None, file: Path | None, stor
         return
     _table(found, paper)
     paper.line()
-    if function is not None and not found.refused:
-        paper.lines(paper.prose("the function runs from its first line; what it calls beyond these shows then"))
-    paper.lines(_summary(found, paper, hints(store), step, file))
+    beyond = "; what the function calls beyond these shows as it runs" if function is not None else ""
+    paper.lines(_summary(found, beyond, paper, hints(store), step, file))
 
 
 def _refuse(execution_id: str, function: str | None, file: Path) -> None:
@@ -110,13 +109,15 @@ def _shown(steps: Sequence[StepForecast]) -> Iterator[StepForecast]:
             yield forecast
 
 
-def _summary(found: ExecutionPlan, paper: Paper, hints: Hints, step: str | None, file: Path | None) -> Iterator[str]:
+def _summary(
+    found: ExecutionPlan, beyond: str, paper: Paper, hints: Hints, step: str | None, file: Path | None
+) -> Iterator[str]:
     counts = Counter(forecast.action for forecast in found.steps)
     parts = ", ".join(f"{number:,} {_COUNTED.get(action, action)}" for action, number in counts.items())
     if found.refused:
         yield from paper.prose(f"{paper.symbol('failed')} {found.verb} would do nothing: {found.refused}", hanging="  ")
         return
-    yield from paper.prose(f"{found.verb}: {parts or 'nothing to do'}")
+    yield from paper.prose(f"{found.verb}: {parts or 'nothing to do'}{beyond}")
     words = ["--step" if found.verb == "retry" else "--from", step] if step is not None else []
     words += ["--file", str(file)] if file is not None else []
     yield ""

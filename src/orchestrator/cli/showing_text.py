@@ -20,6 +20,8 @@ from orchestrator.status import ENDED, UNFINISHED
 #: Lines of a traceback, for the execution that it ended and for the step that it belongs to.
 _TRACEBACK_LINES, _WHOLE_TRACEBACK = 12, 200
 _NAME_COLUMNS = 40
+#: Why it is paused stands beside its state, or below where that takes more.
+_REASON_COLUMNS = 120
 #: Of why a step failed whose failure is borne.
 _WHY_COLUMNS = 120
 
@@ -27,13 +29,16 @@ _WHY_COLUMNS = 120
 def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     """The execution, its steps, what came out of it or what went wrong, and what to type next."""
     record = look.record
-    reason = f" ({one_line(record.pause_reason)})" if record.pause_reason else ""
+    reason = one_line(record.pause_reason)
+    beside = f" ({reason})" if 0 < len(reason) <= _REASON_COLUMNS else ""
     state = paper.paint(look.state, COLOURS.get(look.state))
-    yield from paper.prose(f"{paper.bold(record.pipeline_id)}  {record.execution_id}  {state}{reason}")
+    yield from paper.prose(f"{paper.bold(record.pipeline_id)}  {record.execution_id}  {state}{beside}")
     steps = look.board.counted(record.steps_done)
     took = duration(look.board.seconds(look.now))
     facts = paper.joined(moment(record.created_at), took, steps, look.orchestrator.store.location)
     yield from map(paper.dim, paper.prose(facts))
+    if reason and not beside:
+        yield from paper.prose(reason)
     if look.asked:
         yield from paper.prose(f"asked to {', '.join(one_line(word) for word in look.asked)}; nobody has done so yet")
     yield ""

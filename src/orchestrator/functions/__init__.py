@@ -15,6 +15,7 @@ from orchestrator.functions.inside import (
     variables,
     wait_for_signal,
 )
+from orchestrator.functions.lint import DeterminismWarning
 from orchestrator.functions.nested import run_pipeline
 from orchestrator.functions.pipelines import AsyncPipeline, PipelineFunction, RunOptions, SyncPipeline, pipeline
 from orchestrator.functions.steps import AsyncStep, StepFunction, SyncStep, step
@@ -22,6 +23,7 @@ from orchestrator.functions.steps import AsyncStep, StepFunction, SyncStep, step
 __all__ = [
     "AsyncPipeline",
     "AsyncStep",
+    "DeterminismWarning",
     "PipelineFunction",
     "RunOptions",
     "StepFunction",

@@ -16,6 +16,7 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 from orchestrator.errors import InputError
 from orchestrator.execution.driver import PythonCall
 from orchestrator.execution.flow import Asked, Here, here, keyed, planned
+from orchestrator.functions.lint import warn_of_chance
 from orchestrator.functions.options import Retry, Span, definition_of
 from orchestrator.functions.source import check_defaults, check_function, named, place_of_function, where_called
 from orchestrator.functions.steps import PACKAGE, _async_flow, _own, _plain_flow, take_key
@@ -77,7 +78,8 @@ class PipelineFunction(Generic[P, T]):
 
     @cached_property
     def plan(self) -> Plan:
-        """What an execution of it is recorded with."""
+        """What an execution of it is recorded with. Warns, once, of what may come out otherwise in a later life."""
+        warn_of_chance(self.function, self.name)
         inputs: dict[str, Any] = {}
         for name, parameter in self.signature.parameters.items():
             entry: dict[str, Any] = {}

@@ -22,7 +22,7 @@ from orchestrator.execution.driver import Attempt, PythonCall, ShellCommand
 from orchestrator.runners.environment import OWNER
 from orchestrator.runners.guard_client import Guard
 from orchestrator.runners.handlers import resolve_handler
-from orchestrator.runners.in_place import wait_in_place
+from orchestrator.runners.in_place import Aside
 from orchestrator.runners.leftovers import end_leftovers, started_any
 from orchestrator.runners.on_loop import call_on_loop
 from orchestrator.runners.output import PrintRouter, capture_logging
@@ -70,6 +70,7 @@ class LocalRunner:
         self._mark_environment = capture_prints if mark_environment is None else mark_environment
         self._guard = Guard(owner_token, grace_seconds=kill_grace_seconds, ends_relatives=self._mark_environment)
         self._threads = ThreadPool(max_threads or 32, "orchestrator-handler")
+        self._aside = Aside()
         self._imports = ThreadPool(1, "orchestrator-import")
         self._workers = WorkerPool(
             self._guard,
@@ -111,7 +112,7 @@ class LocalRunner:
             )
         call = functools.partial(work.function, *work.positional, **work.arguments)
         try:
-            return wait_in_place(attempt, call, keep_alive, self._grace_seconds)
+            return self._aside.wait_for(attempt, call, keep_alive, self._grace_seconds)
         finally:
             if self._prints is not None:
                 self._prints.finish(attempt)
@@ -157,6 +158,7 @@ class LocalRunner:
             await asyncio.wait(self._tasks, timeout=_INTERRUPTED_GRACE_SECONDS)
         await self._guard.close()
         self._threads.close()
+        self._aside.close()
         self._imports.close()
         if self._mark_environment and started_any():
             with contextlib.suppress(ProcessesLeftError):  # no more can be done, and the work is done

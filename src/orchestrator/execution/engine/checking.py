@@ -104,6 +104,9 @@ class _Looker:
     def rested(self) -> None:
         return
 
+    def count(self, more: int) -> None:
+        return
+
     def lets_go(self, key: StepKey | None) -> bool:
         return True
 

@@ -603,6 +603,10 @@ class Drive:
         """Whether anything inside of a step is under way."""
         return any(_is_inside(i.key, key) and i.key != key for i in (*self._under_way, *self._ready))
 
+    def count(self, more: int) -> None:
+        """So many more steps bring records by themselves."""
+        self.pump.running += more
+
     def rested(self) -> None:
         """Everything that functions have asked for waits: the execution may be unloaded."""
         self._dispatch()

@@ -82,6 +82,10 @@ class Driver(Protocol):
         """Everything that functions have asked for waits."""
         ...
 
+    def count(self, more: int) -> None:
+        """So many more steps bring records by themselves: a function does not, its calls do."""
+        ...
+
 
 class Performs(Protocol):
     """Who performs for the steps: see `performer.Performer`."""
@@ -156,9 +160,14 @@ class Functions:
         body = self._async(flow, work) if flow.is_async else self._plain(flow, work)
         own = context.copy()
         task = own.run(self._loop.create_task, self._whole(flow, body))
-        task.add_done_callback(lambda _: self.running.pop(carried, None))
+        self._driver.count(-1)
+        task.add_done_callback(lambda _: self._over(carried))
         carried.wait_for(task, failed)
         return LATER
+
+    def _over(self, carried: Carried) -> None:
+        self.running.pop(carried, None)
+        self._driver.count(1)
 
     def _flow(self, key: StepKey, work: PythonCall) -> Flow:
         machine, record = self._session.machine, self._session.record
@@ -308,6 +317,11 @@ class Functions:
     def status(self, key: StepKey) -> StepStatus | None:
         """Where a step stands."""
         return self._session.machine.status_of(key)
+
+    @property
+    def anything_waits(self) -> bool:
+        """Whether any step waits for a time, a signal or a person."""
+        return bool(self._session.machine.waiting)
 
     def is_waiting(self, key: StepKey) -> bool:
         """Whether a step, or all that is left inside of it, waits."""

@@ -52,6 +52,11 @@ class Outside(Protocol):
         """Where a step stands."""
         ...
 
+    @property
+    def anything_waits(self) -> bool:
+        """Whether any step waits for a time, a signal or a person."""
+        ...
+
     def is_waiting(self, key: StepKey) -> bool:
         """Whether a step waits for a time, a signal or a person."""
         ...
@@ -285,10 +290,15 @@ class FlowTree:
             self._rest_timer = self._loop.call_later(REST_SECONDS, self._rest, self._activity)
 
     def _waits(self) -> bool:
-        if self._held or self._ready:
+        if self._held or self._ready or not self._outside.anything_waits:
             return False
-        waiting = [key for key, asked in self._live.items() if not asked.is_function]
-        return bool(waiting) and all(map(self._outside.is_waiting, waiting))
+        found = False
+        for key, asked in self._live.items():
+            if not asked.is_function:
+                if not self._outside.is_waiting(key):
+                    return False
+                found = True
+        return found
 
     def _rest(self, activity: int) -> None:
         self._rest_timer = None

@@ -98,6 +98,8 @@ class MachineReader:
             return []
         kept = [key for key in self._renewed if key in self.waiting] if self._renewed else []
         ready = [owner for owner in self._closings if not any(owner == ROOT or is_inside(key, owner) for key in kept)]
+        if self.has_calls:  # what its function has not asked for in this life is concluded when it does
+            ready = [owner for owner in ready if owner == ROOT or not self.is_asleep(owner)]
         return sorted(ready, key=_depth, reverse=True)
 
     def protects(self, key: StepKey) -> bool:
