@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.acceptance.cli_session import as_json, orchestrator, start, wait_for
+from tests.acceptance.cli_session import Terminal, as_json, orchestrator, start, wait_for
 
 #: Every step tells `ran` that it ran.
 TRIPS = '''
@@ -78,6 +78,13 @@ async def raises(city: str = "Rome"):
     if not Path("mended").exists():
         raise ValueError("this trip is no good")
     return "good"
+
+@pipeline
+async def wraps():
+    try:
+        await double(13)
+    except ConnectionError as exc:
+        raise RuntimeError("no trip today") from exc
 
 @pipeline
 async def asks():
@@ -234,10 +241,13 @@ def test_a_failure_further_in_is_told_where_it_was(folder: Path) -> None:
     told = shown(orchestrator(folder, "run", "trips:many", "--id", "m", exits=1).stderr)
     assert told[0] == "✗ step double[1] failed"
     assert f"called at {folder}/trips.py:{line_of('map([1, 13, 3])')}, in many" in told
+    told = shown(orchestrator(folder, "run", "trips:wraps", exits=1, COLUMNS="400").stderr)
+    place = f"{folder}/trips.py:{line_of('no trip today')}, in wraps"
+    assert f"after which the function raised RuntimeError: no trip today at {place}" in told
     (folder / "mended").touch()
     assert as_json(folder, "retry", "d")["outputs"] == {"result": 52}
     assert as_json(folder, "retry", "m")["outputs"] == {"result": [2, 26, 6]}
-    assert ran(folder) == {"double 13": 4, "double 26": 1, "double 1": 1, "double 3": 1}
+    assert ran(folder) == {"double 13": 5, "double 26": 1, "double 1": 1, "double 3": 1}
 
 
 def test_the_function_itself_fails(folder: Path) -> None:
@@ -258,10 +268,11 @@ def test_the_function_itself_fails(folder: Path) -> None:
     ],
 )
 def test_faults_of_the_code_fail_the_execution(folder: Path, name: str, told: str) -> None:
-    done = orchestrator(folder, "run", f"trips:{name}", exits=1, COLUMNS="400")
+    done = orchestrator(folder, "run", f"trips:{name}", "--id", name, exits=1, COLUMNS="400")
     assert f"✗ pipeline {name} failed" in done.stderr
     assert told in done.stderr
     assert "Traceback" not in done.stderr and "orchestrator/execution" not in done.stderr
+    assert told in orchestrator(folder, "show", name, COLUMNS="400").stdout
 
 
 # ---------------------------------------------------------------- waiting, killing
@@ -301,6 +312,17 @@ def test_one_that_was_killed_goes_on(folder: Path) -> None:
     (folder / "opened").touch()
     assert as_json(folder, "resume", "k")["outputs"] == {"result": ["opened", 16]}
     assert ran(folder) == {"fetch Rome": 1, "gate opened": 2, "double 4": 1, "double 8": 1}
+
+
+def test_a_terminal_shows_what_the_function_has_called(folder: Path) -> None:
+    with Terminal(folder, "run", "trips:slow", "--id", "t") as terminal:
+        terminal.wait_for("2 steps · ")
+        picture = terminal.wait_for("double#2").splitlines()
+        assert picture[0] == "slow · execution t"
+        assert [line.split()[1] for line in picture[2:7]] == ["fetch", "gate", "twice", "double", "double#2"]
+        (folder / "opened").touch()
+        assert terminal.wait() == 0
+        assert '["opened", 16]' in terminal.screen.text
 
 
 def done_of(folder: Path, id_: str) -> list[str]:
@@ -367,6 +389,10 @@ def test_code_that_cannot_follow_is_refused_and_harms_nothing(folder: Path) -> N
     assert f"'double' ({folder}/trips.py:{line_of('said = await') - 1})" in done.stderr
     assert "Traceback" not in done.stderr
     assert as_json(folder, "show", "a")["status"] == "paused"
+    state, _, reason = orchestrator(folder, "show", "a", COLUMNS="400").stdout.splitlines()[:3]
+    assert state == "asks  a  paused" and reason.startswith("its code asks for other steps than its journal holds")
+    again = orchestrator(folder, "run", "trips:asks", "--id", "a", exits=2, COLUMNS="400").stderr
+    assert again == done.stderr
     change(folder, "await double(1)\n    said", 'await fetch("Rome")\n    said')
     answer = ("answer", "a", "approve", "reject", "--field", "room=1", "--by", "ann")
     orchestrator(folder, *answer, exits=3)

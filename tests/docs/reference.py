@@ -19,6 +19,7 @@ PAGES = {
     "recovery": "orchestrator.execution.recovery",
     "integration": "orchestrator.execution.integration",
     "engine": "orchestrator.execution.engine",
+    "test-kit": "orchestrator.testing",
 }
 _NOTE = "<!-- Made from the docstrings: ORCHESTRATOR_WRITE_REFERENCE=1 pytest tests/docs/test_reference_pages.py -->"
 

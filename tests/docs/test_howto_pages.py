@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "howto").glob("*.md"))
+#: The page of mistakes has files left open, among others: `test_mistakes_page` runs it.
+PAGES = sorted(p for p in (Path(__file__).parents[2] / "docs" / "howto").glob("*.md") if p.stem != "mistakes")
 
 
 def blocks(page: Path) -> str:

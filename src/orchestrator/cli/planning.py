@@ -70,7 +70,7 @@ def plan(execution_id: str, verb: str, step: str | None, file: Path | None, stor
         return
     _table(found, paper)
     paper.line()
-    beyond = "; what the function calls beyond these shows as it runs" if function is not None else ""
+    beyond = "the function runs again; what it calls beyond these shows then" if function is not None else ""
     paper.lines(_summary(found, beyond, paper, hints(store), step, file))
 
 
@@ -117,7 +117,8 @@ def _summary(
     if found.refused:
         yield from paper.prose(f"{paper.symbol('failed')} {found.verb} would do nothing: {found.refused}", hanging="  ")
         return
-    yield from paper.prose(f"{found.verb}: {parts or 'nothing to do'}{beyond}")
+    told = "; ".join(filter(None, (parts, beyond))) or "nothing to do"
+    yield from paper.prose(f"{found.verb}: {told}")
     words = ["--step" if found.verb == "retry" else "--from", step] if step is not None else []
     words += ["--file", str(file)] if file is not None else []
     yield ""

@@ -39,10 +39,11 @@ def execution_lines(look: Look, paper: Paper, hints: Hints) -> Iterator[str]:
     yield from map(paper.dim, paper.prose(facts))
     if reason and not beside:
         yield from paper.prose(reason)
-    if look.asked:
+    if look.asked and record.status in UNFINISHED:
         yield from paper.prose(f"asked to {', '.join(one_line(word) for word in look.asked)}; nobody has done so yet")
-    yield ""
-    yield from _rows(look.board.rows(look.now), look, paper)
+    if rows := look.board.rows(look.now):
+        yield ""
+        yield from _rows(rows, look, paper)
     if record.outputs is not None and (outputs := look.orchestrator.value(record.outputs)):
         yield ""
         yield "outputs"

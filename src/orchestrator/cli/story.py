@@ -29,8 +29,8 @@ def story(board: Board, paper: Paper, *, traceback_lines: int) -> Iterator[str]:
     step = _at_fault(record)
     if step is not None and step.failures:
         yield from step_story(step, paper, board.questions.about(step.key), traceback_lines=traceback_lines)
-        if board.outline.function and (place := raised_at(_of_caller(record, step))):
-            yield from _dim(f"called at {place}", "  ", paper)
+        if board.outline.function:
+            yield from _of_function(record, step, paper)
         yield from _others(record, step, paper)
     elif record.error is not None:
         function = board.outline.function
@@ -46,6 +46,17 @@ def _at_fault(record: ExecutionRecord) -> StepRecord | None:
     while step is not None and step.cause is not None and (inner := record.steps.get(step.cause)) is not None:
         step = inner
     return step
+
+
+def _of_function(record: ExecutionRecord, step: StepRecord, paper: Paper) -> Iterator[str]:
+    """Where the durable function called the step that failed, or what it raised because of that."""
+    error = _of_caller(record, step)
+    place, message = raised_at(error), error.get("message")
+    if not place:
+        return
+    same = message == (step.error or {}).get("message")
+    told = f"called at {place}" if same else f"after which the function raised {one_line(str(message))} at {place}"
+    yield from _dim(told, "  ", paper)
 
 
 def _of_caller(record: ExecutionRecord, step: StepRecord) -> Mapping[str, Any]:

@@ -16,7 +16,6 @@ _OURS = re.compile(
     r"|[/\\]python3[.\d]*[/\\](threading|asyncio[/\\]threads|concurrent[/\\]futures[/\\]thread)\.py\""
 )
 _PLACE = re.compile(r' +File "(.+)", line (\d+)(.*)')
-_ALL = 1000
 _BEGIN, _FRAME = "Traceback (most recent call last):", "  File "
 
 
@@ -27,7 +26,7 @@ def traceback_tail(error: Mapping[str, Any], lines: int) -> list[str]:
     """
     if hasattr(errors, str(error.get("type"))) or not lines:
         return []
-    raw = [line for line in clean(str(error.get("traceback") or "")).rstrip().splitlines() if line.strip(" ^~")]
+    raw = _raw(error)
     trace = list(_without_ours(raw))
     if len(trace) <= lines:
         return trace
@@ -44,9 +43,14 @@ def traceback_tail(error: Mapping[str, Any], lines: int) -> list[str]:
 
 def raised_at(error: Mapping[str, Any]) -> str:
     """The line where an exception left the person's own code: `trips.py:41, in book`; empty where none is known."""
-    frames = [line for line in traceback_tail(error, _ALL) if line.startswith(_FRAME)]
+    frames = [line for line in _without_ours(_raw(error)) if line.startswith(_FRAME)]
     found = _PLACE.match(frames[-1]) if frames else None
     return f"{found[1]}:{found[2]}{found[3]}" if found else ""
+
+
+def _raw(error: Mapping[str, Any]) -> list[str]:
+    """The lines of a traceback, without the signs below them."""
+    return [line for line in clean(str(error.get("traceback") or "")).rstrip().splitlines() if line.strip(" ^~")]
 
 
 def _frame(trace: list[str]) -> list[str]:

@@ -175,13 +175,25 @@ def uuid() -> UUID:
     return place_for("uuid").flow.uuid()
 
 
-def variables() -> VariableManager:
-    """The GLOBAL variables of the execution as this function sees them: its inputs, and what steps and itself set.
+class Variables:
+    """The GLOBAL variables of the execution as this function sees them: its inputs, and what steps and itself have set.
 
-    What it sets is recorded at once.
+    `variables.get_variable("name")`, and all else that a VariableManager has; `variables()` is that manager. What the
+    function sets is recorded at once.
     """
-    flow = place_for("variables").flow
-    return flow.services.variables(flow)
+
+    def __call__(self) -> VariableManager:
+        """The manager of the running function. Raises WrongPlaceError outside of durable functions."""
+        flow = place_for("variables").flow
+        return flow.services.variables(flow)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self(), name)
+
+
+variables = Variables()
 
 
 async def as_completed(calls: Iterable[Awaitable[T]]) -> AsyncIterator[asyncio.Future[T]]:

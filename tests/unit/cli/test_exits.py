@@ -19,6 +19,7 @@ EXPECTED = {
     errors.PipelineError: ExitCode.BAD_INPUT,
     errors.InputError: ExitCode.BAD_INPUT,
     errors.NotResumableError: ExitCode.BAD_INPUT,
+    errors.NonDeterminismError: ExitCode.BAD_INPUT,
     errors.EncodeError: ExitCode.BAD_INPUT,
     errors.ExecutionFailedError: ExitCode.FAILED,
     errors.StepError: ExitCode.FAILED,

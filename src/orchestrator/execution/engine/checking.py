@@ -56,6 +56,7 @@ class _Looker:
     session: Session
     loop: asyncio.AbstractEventLoop
     interrupted: bool = False
+    patience_seconds: float = 0.0
     news: list[str] = field(default_factory=list)
     error: NonDeterminismError | None = None
     tasks: list[_Task] = field(default_factory=list)

@@ -7,6 +7,7 @@ function is told what the journal says that they came to.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from orchestrator.clock import Clock
-from orchestrator.errors import NonDeterminismError, RollbackError, WrongPlaceError
+from orchestrator.errors import InputError, NonDeterminismError, RollbackError, WrongPlaceError
 from orchestrator.execution.driver import (
     CURRENT_ATTEMPT,
     Attempt,
@@ -52,7 +53,9 @@ _THREAD_SECONDS = 10.0
 
 
 class Driver(Protocol):
-    """Who drives the execution."""
+    """Who drives the execution, and waits here for what is so many seconds away."""
+
+    patience_seconds: float
 
     def begin(self, instructions: Sequence[Instruction]) -> None:
         """Carry these out."""
@@ -344,8 +347,18 @@ class Functions:
 
     def start(self, asked: Asked) -> None:
         """Begin a step, or go on with it."""
+        if asked.step.kind in ("approve", "signal") and self._would_forget() and asked.answer is not None:
+            what = "a signal" if asked.step.kind == "signal" else "a person"
+            told = (
+                f"{asked.where}: step {asked.key!r} waits for {what}, and what is kept in memory ends with this process"
+            )
+            asked.answer.set_exception(InputError(f"{told}; use durability disk or process, or wait=True"))
+            return
         self._place(asked)
         self._driver.begin(self._session.machine.outstanding_of(asked.key))
+
+    def _would_forget(self) -> bool:
+        return not self._store.survives_process and self._driver.patience_seconds < math.inf
 
     def _place(self, asked: Asked) -> None:
         """Make a call known to those who carry steps."""

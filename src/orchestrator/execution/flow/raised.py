@@ -3,13 +3,14 @@
 What a step raised is recorded with its failure: the class by its name, the arguments and attributes as far as they can
 be. The function is given what that comes to, also when the step has just failed, so that its `except` clauses take the
 same way after a restart. Nothing is pickled, no class is imported or called: `__new__` of the exception's own class
-makes it, and only where its module is imported already.
+makes it, and only where its module is imported already. A group is made of what is in it.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from types import WrapperDescriptorType
 from typing import Any
 
 from orchestrator.errors import CodecError, InnerStepError, StepFailedError
@@ -28,18 +29,22 @@ def raised_data(exc: BaseException) -> Mapping[str, Any]:
         return exc.error["raised"]  # type: ignore[no-any-return]  # what this function made
     kind = type(exc)
     lost: list[str] = []
-    args = _kept([*exc.args])
-    if args is None:
+    # An OSError keeps the names of its files beside its arguments.
+    args = _kept([*(OSError.__reduce__(exc)[1] if isinstance(exc, OSError) else exc.args)])  # type: ignore[index]
+    data: dict[str, Any] = {"module": kind.__module__, "name": kind.__qualname__, "args": args}
+    if isinstance(exc, BaseExceptionGroup):
+        data |= {"args": _kept([exc.message]), "exceptions": [raised_data(inner) for inner in exc.exceptions]}
+    elif args is None:
         lost.append("args")
     state: dict[str, Any] = {}
     for name, value in vars(exc).items():
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__notes__":
             continue
-        if (kept := _kept(value)) is None:
+        if (kept := _kept(_hidden(name, value))) is None:
             lost.append(name)
         else:
             state[name] = kept
-    return {"module": kind.__module__, "name": kind.__qualname__, "args": args, "state": state, "lost": lost}
+    return data | {"state": state, "lost": lost}
 
 
 def _kept(value: Any) -> Any:
@@ -56,14 +61,21 @@ def _scrubbed(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(map(_scrubbed, value))
     if type(value) is dict:
-        return {key: _scrubbed(part) for key, part in value.items()}
+        return {key: _hidden(key, part) for key, part in value.items()}
     return value
+
+
+def _hidden(name: Any, value: Any) -> Any:
+    """The value of this name: nothing of a text whose name says that it is a secret."""
+    if isinstance(name, str) and isinstance(value, str) and scrub(named := f"{name}=x") != named:
+        return "***"
+    return _scrubbed(value)
 
 
 def rebuilt(error: ErrorData, key: StepKey) -> Exception:
     """The exception of a step that failed: of its own class where that is known here, else a StepFailedError."""
     data = error.get("raised")
-    exc = _rebuilt(data) if isinstance(data, Mapping) else None
+    exc = _rebuilt(data, key) if isinstance(data, Mapping) else None
     if exc is None:
         exc = StepFailedError(key, str(error.get("message", "")), str(error.get("type") or ""))
     if isinstance(data, Mapping) and data.get("lost"):
@@ -76,20 +88,33 @@ def rebuilt(error: ErrorData, key: StepKey) -> Exception:
     return exc
 
 
-def _rebuilt(data: Mapping[str, Any]) -> Exception | None:
+def _rebuilt(data: Mapping[str, Any], key: StepKey) -> Exception | None:
     kind: Any = sys.modules.get(str(data.get("module")))
     for name in str(data.get("name")).split("."):
         kind = getattr(kind, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)) or data.get("args") is None:
         return None
     try:
-        exc: Any = kind.__new__(kind, *from_json(data["args"]))
-        if not isinstance(exc, Exception):  # a class may do as it likes
+        args = from_json(data["args"])
+        if "exceptions" in data:
+            args.append([_rebuilt(inner, key) or _lost(inner, key) for inner in data["exceptions"]])
+        exc: Any = kind.__new__(kind, *args)
+        if not isinstance(exc, Exception):
             return None
+        # What the interpreter's own classes keep beside the arguments; nothing of the exception's class is called.
+        next(init for base in kind.__mro__ if isinstance(init := base.__dict__.get("__init__"), WrapperDescriptorType))(
+            exc, *args
+        )
         exc.__dict__.update({name: from_json(value) for name, value in data["state"].items()})
-    except (CodecError, TypeError, KeyError, AttributeError):
+    except Exception:  # noqa: BLE001 - a class may do as it likes
         return None
-    return exc
+    return exc  # type: ignore[no-any-return]  # checked above
+
+
+def _lost(data: Mapping[str, Any], key: StepKey) -> StepFailedError:
+    """In the place of one that was in a group and cannot be made again."""
+    args = from_json(data["args"]) if data.get("args") is not None else []
+    return StepFailedError(key, ", ".join(map(str, args)), str(data.get("name")))
 
 
 def step_of(exc: BaseException | None) -> StepKey | None:
