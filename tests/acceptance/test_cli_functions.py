@@ -166,7 +166,8 @@ def test_a_plain_function_and_one_by_its_file(folder: Path) -> None:
     package = folder / "code/travel"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "far.py").write_text(TRIPS)
+    (package / "near.py").write_text(TRIPS)
+    (package / "far.py").write_text("from .near import plain, twice\n")
     for id_, named in (
         ("module", "trips:plain"),
         ("file", "trips.py:plain"),
@@ -174,7 +175,7 @@ def test_a_plain_function_and_one_by_its_file(folder: Path) -> None:
         ("absolute", f"{package}/far.py:plain"),
     ):
         assert as_json(folder, "run", named, "-i", "n=3", "--id", id_)["outputs"] == {"result": 12}
-    # What was recorded is found again by its module, from another folder too.
+    # It is a part of its package, and is found again from another folder.
     (folder / "elsewhere").mkdir()
     store = folder / ".orchestrator/journal.db"
     again = orchestrator(folder / "elsewhere", "resume", "package", "--store", store, "--json")

@@ -74,9 +74,12 @@ def definition_of(
 
 def _seconds(name: str, value: Span) -> float:
     try:
-        return seconds(value)
+        found = seconds(value)
     except ValueError as exc:
         raise InputError(f"step {name!r}: timeout: {exc}") from None
+    if found <= 0:
+        raise InputError(f"step {name!r}: timeout: a timeout is longer than 0")
+    return found
 
 
 def _retry(name: str, retry: Retry) -> Mapping[str, Any]:

@@ -140,21 +140,25 @@ class PipelineFunction(Generic[P, T]):
         return self.bind(*positional, **named_)
 
     def _split(self, given: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments as a call has them: those before `*more` have no names where there is more."""
         positional: list[Any] = []
         left = dict(given)
-        for name, parameter in self.signature.parameters.items():
+        parameters = self.signature.parameters
+        more = any(p.kind is p.VAR_POSITIONAL and left.get(name) for name, p in parameters.items())
+        for name, parameter in parameters.items():
+            nameless = parameter.kind is parameter.POSITIONAL_ONLY or (
+                more and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            )
+            if nameless and name not in left and parameter.default is not parameter.empty:
+                left[name] = parameter.default
             if name not in left:
-                if parameter.kind is parameter.POSITIONAL_ONLY:
+                if nameless:
                     break
-                continue
-            if parameter.kind is parameter.VAR_POSITIONAL:
+            elif parameter.kind is parameter.VAR_POSITIONAL:
                 positional += left.pop(name)
             elif parameter.kind is parameter.VAR_KEYWORD:
                 left |= left.pop(name)
-            elif parameter.kind is parameter.POSITIONAL_ONLY or (
-                any(p.kind is p.VAR_POSITIONAL for p in self.signature.parameters.values())
-                and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-            ):
+            elif nameless:
                 positional.append(left.pop(name))
         return positional, left
 

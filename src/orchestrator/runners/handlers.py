@@ -131,7 +131,7 @@ def _raised_in_import(target: str, folder: str, exc: BaseException) -> HandlerNo
 
 
 def _stands_in(folder: str, name: str) -> bool:
-    return bool(folder) and (Path(folder, f"{name}.py").is_file() or any(Path(folder, name).glob("*.py")))
+    return bool(folder) and (Path(folder, f"{name}.py").is_file() or any(Path(folder, name).rglob("*.py")))
 
 
 def _modules_beside(folder: str) -> set[str]:

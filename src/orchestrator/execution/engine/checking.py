@@ -108,6 +108,9 @@ class _Looker:
     def count(self, more: int) -> None:
         return
 
+    def cancel(self, carried: Carried) -> None:
+        carried.cancel()
+
     def lets_go(self, key: StepKey | None) -> bool:
         return True
 

@@ -603,6 +603,11 @@ class Drive:
         """Whether anything inside of a step is under way."""
         return any(_is_inside(i.key, key) and i.key != key for i in (*self._under_way, *self._ready))
 
+    def cancel(self, carried: Carried) -> None:
+        """Cancel a function, as somebody had asked in an earlier life."""
+        self._stopped[carried] = self.parts.clock.monotonic()
+        carried.cancel()
+
     def count(self, more: int) -> None:
         """So many more steps bring records by themselves."""
         self.pump.running += more

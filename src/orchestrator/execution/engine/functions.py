@@ -15,7 +15,7 @@ from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from orchestrator.clock import Clock
-from orchestrator.errors import InputError, NonDeterminismError, RollbackError, WrongPlaceError
+from orchestrator.errors import HandlerExitError, InputError, NonDeterminismError, RollbackError, WrongPlaceError
 from orchestrator.execution.driver import (
     CURRENT_ATTEMPT,
     Attempt,
@@ -83,6 +83,10 @@ class Driver(Protocol):
 
     def rested(self) -> None:
         """Everything that functions have asked for waits."""
+        ...
+
+    def cancel(self, carried: Carried) -> None:
+        """Cancel a function."""
         ...
 
     def count(self, more: int) -> None:
@@ -228,8 +232,11 @@ class Functions:
     async def _async(self, flow: Flow, work: PythonCall) -> Any:
         assert work.function is not None
         flow.runs_in = asyncio.current_task()
-        with within(Here(flow)):
-            return await work.function(*work.positional, **work.arguments)
+        try:
+            with within(Here(flow)):
+                return await work.function(*work.positional, **work.arguments)
+        except SystemExit as exc:  # would end the loop
+            raise HandlerExitError(type(exc).__name__, str(exc)) from exc
 
     async def _plain(self, flow: Flow, work: PythonCall) -> Any:
         """A plain function, in a thread of its own: one from a pool might wait for steps that wait for the pool."""
@@ -262,7 +269,7 @@ class Functions:
         if error is not None:
             if isinstance(error, Exception | asyncio.CancelledError):
                 raise error
-            raise RuntimeError(f"{flow.function} raised {type(error).__name__}") from error
+            raise HandlerExitError(type(error).__name__, str(error)) from error
         return value
 
     # -- what the drive asks -------------------------------------------------------------------------------------------
@@ -410,7 +417,7 @@ class Functions:
         self._driver.begin([])
         for carried, flow in [*self.running.items()]:
             if flow.key == root:
-                carried.cancel()
+                self._driver.cancel(carried)
 
     def stuck(self, error: NonDeterminismError) -> None:
         """The functions ask for other steps than the journal holds."""

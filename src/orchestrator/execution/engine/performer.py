@@ -307,7 +307,9 @@ class Performer:
         found = self.parts.function_of(target, self.base_dir)
         if found is None:
             raise HandlerNotFoundError(f"{target} is no durable function any more; decorate it with @pipeline", target)
-        given = {name: self._read(value) for name, value in self.session.record.inputs.items()}
+        record = self.session.record
+        forked = {name: value for name, (value, source) in record.variables.items() if source == "fork"}
+        given = {name: self._read(forked.get(name, value)) for name, value in record.inputs.items()}
         return found.call(target, given)
 
     def _task(self, key: StepKey, generation: int, place: Place, scope: StepScope, decide: Decide) -> StepTask:
