@@ -291,9 +291,10 @@ class NonDeterminismError(ExecutionError):
         had = ", ".join(repr(key) for key in recorded[:5]) + (" …" if len(recorded) > 5 else "")
         wants = "; ".join(f"{key!r} ({where})" if where else repr(key) for key, where in asked[:5]) or "its end"
         super().__init__(
-            f"execution {execution_id}: its journal has {had}, and {function} now asks for {wants} instead; the code "
-            "has changed in a way that this execution cannot follow: put the old way back, keep both with "
-            '`patched("name")`, or begin anew from a step (`orchestrator rerun`, `orchestrator fork`)'
+            f"execution {execution_id}: its journal has {had}, and {function} now asks for {wants} instead. Either the "
+            'code has changed: put the old way back, keep both with `patched("name")`, or begin anew from a step '
+            "(`orchestrator rerun`, `orchestrator fork`). Or it depends on what is otherwise each time (a clock, "
+            "chance, a file, the network): do that in a step"
         )
 
 

@@ -202,7 +202,7 @@ class SyncPipeline(PipelineFunction[P, T]):
         _plain_flow(place, self.name, f"await {self.name}.aio(...)")
         return place.flow.wait(self._ask(place, args, kwargs))  # type: ignore[no-any-return]  # as recorded
 
-    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, T]:
         """Call it in an async pipeline."""
         place = here()
         if place is None:
@@ -213,7 +213,7 @@ class SyncPipeline(PipelineFunction[P, T]):
 class AsyncPipeline(PipelineFunction[P, T]):
     """A durable function that is an async function."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, T]:
         """Call it: as a part of the durable function that this is called in, or else as the function itself."""
         place = here()
         if place is None:

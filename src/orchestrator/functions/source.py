@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InputError
+from orchestrator.journal.codec import program_name
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _INSTALLED = tuple(filter(None, (sysconfig.get_paths().get(name) for name in ("purelib", "platlib", "stdlib"))))
@@ -30,8 +31,7 @@ def place_of_function(function: Callable[..., Any]) -> tuple[str, str]:
         return f"{name}:{path}", ""
     folder = Path(file).absolute().parent
     if name == "__main__":
-        spec = getattr(module, "__spec__", None)
-        name = spec.name if spec is not None and spec.name != "__main__" else Path(file).stem
+        name = program_name()
     parts = name.count(".") + (Path(file).name == "__init__.py")
     for _ in range(parts):
         folder = folder.parent

@@ -135,7 +135,7 @@ class SyncStep(StepFunction[P, T]):
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]  # of the caller's function
         return place.flow.wait(self._ask(place, args, kwargs))  # type: ignore[no-any-return]  # as recorded
 
-    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, T]:
         """Call it in an async pipeline without holding up the loop."""
         place = here()
         if place is None:
@@ -157,7 +157,7 @@ class SyncStep(StepFunction[P, T]):
 
     def amap(
         self, items: Iterable[Any], *, max_parallel: int | None = None, on_item_failure: OnItemFailure = "stop"
-    ) -> Coroutine[Any, Any, list[T]]:
+    ) -> Coroutine[object, None, list[T]]:
         """`map` in an async pipeline."""
         place = here()
         if place is None:
@@ -168,7 +168,7 @@ class SyncStep(StepFunction[P, T]):
 class AsyncStep(StepFunction[P, T]):
     """A step that is an async function. In a plain pipeline `step.wait(...)` waits for it."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, T]:
         """Call it: a step of the durable function that this is called in, or else the function itself."""
         place = here()
         if place is None:
@@ -187,7 +187,7 @@ class AsyncStep(StepFunction[P, T]):
 
     def map(
         self, items: Iterable[Any], *, max_parallel: int | None = None, on_item_failure: OnItemFailure = "stop"
-    ) -> Coroutine[Any, Any, list[T]]:
+    ) -> Coroutine[object, None, list[T]]:
         """Call it for each item, at most `max_parallel` at a time; gives the results in the items' order.
 
         The first item that fails fails the call; with "collect" each result is `{"ok", "value", "error"}`.

@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from orchestrator.errors import IllegalMoveError, NonDeterminismError, OrchestratorError
+from orchestrator.errors import IllegalMoveError, OrchestratorError
 from orchestrator.execution.driver import Deed, Keep, Record, Rollback, RunFunction
 from orchestrator.execution.engine.carried import Carried, Interrupted
 from orchestrator.execution.engine.functions import Functions
@@ -120,6 +120,8 @@ class Drive:
     _idle: asyncio.Future[None] | None = None
     #: Functions that were ended since everything they asked for waits; they go on where something has come after all.
     _suspended: list[Execute] = field(default_factory=list)
+    #: Whether the code of a function does not fit the journal.
+    _unfit: bool = False
     #: Steps that are cancelled since nobody waits for them, and why.
     _given_up: dict[Carried, str] = field(default_factory=dict)
     _performer: Performer = field(init=False)
@@ -157,7 +159,7 @@ class Drive:
             await self._let_go()
             if cancelled:  # by whoever called us; no reason to count this as a crash
                 self._pause("cancelled by its caller")
-            elif self._over.done() and isinstance(self._over.exception(), NonDeterminismError):
+            elif self._unfit:
                 self._pause(self._pause_reason or "")
 
     async def _let_go(self) -> None:
@@ -315,7 +317,7 @@ class Drive:
         self._dispatching = True
         later: list[Execute | Join] = []
         while True:
-            while self._ready and not self.draining and len(self._carried) < self.parts.max_running:
+            while self._ready and not self.draining and self._has_room:
                 instruction = self._ready.popleft()
                 if self._is_leaving(instruction):
                     later.append(instruction)
@@ -341,6 +343,11 @@ class Drive:
         elif not self.session.machine.waiting:
             what = f"execution {self.session.lease.execution_id}"
             self.stop(IllegalMoveError(what, "with nothing outstanding", "its end, which did not come"))
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more may run. Functions are not counted: they wait for steps, which else had no room."""
+        return len(self._carried) - len(self._functions.running) < self.parts.max_running
 
     def _conclude(self) -> bool:
         """Ask what follows of what closes and has nothing under way any more; whether anything was asked."""
@@ -543,7 +550,12 @@ class Drive:
         """Run the durable function that the execution is, and say how the execution ended."""
         machine, target = self.session.machine, self.session.plan.function
         try:
-            value = yield RunFunction(ROOT, self._performer.function_work())
+            work = self._performer.function_work()
+        except OrchestratorError as exc:  # it takes other arguments now, or is gone: no fault of the execution
+            self.cannot_follow(exc)
+            return
+        try:
+            value = yield RunFunction(ROOT, work)
             event: Event = ev.ExecutionCompleted((yield Keep({"result": value})))
         except ENGINE_FAULTS:
             raise
@@ -601,7 +613,10 @@ class Drive:
 
     def has_inside(self, key: StepKey) -> bool:
         """Whether anything inside of a step is under way."""
-        return any(_is_inside(i.key, key) and i.key != key for i in (*self._under_way, *self._ready))
+        if key == ROOT:
+            return any(i.key != ROOT for i in (*self._under_way, *self._ready))
+        inside = (f"{key}[", f"{key}.", f"{key}/")  # as `is_inside`, for one key and many others
+        return any(i.key.startswith(inside) for i in (*self._under_way, *self._ready))
 
     def cancel(self, carried: Carried) -> None:
         """Cancel a function, as somebody had asked in an earlier life."""
@@ -640,10 +655,10 @@ class Drive:
         if not self.session.ended and machine.status_of(key) not in ENDED:
             self.add((ev.StepCancelled(key, machine.generation(key), reason, self.how_ended(key)),))
 
-    def cannot_follow(self, error: NonDeterminismError) -> None:
-        """A function asks for other steps than its journal holds: nothing new is done, and the caller is told."""
-        self.draining = True
-        self._pause_reason = f"its code asks for other steps than its journal holds: {error}"
+    def cannot_follow(self, error: OrchestratorError) -> None:
+        """The code does not fit the journal any more: nothing new is done, and the caller is told."""
+        self.draining = self._unfit = True
+        self._pause_reason = f"its code does not fit what is recorded: {error}"
         self.stop(error)
 
     def _suspend(self) -> None:

@@ -7,6 +7,7 @@ function is told what the journal says that they came to.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,7 +147,7 @@ class Functions:
         self._draining: list[tuple[StepKey, asyncio.Future[None]]] = []
         #: The variables as the functions of each tree see them; and the steps that set some, as they were told of.
         self._views: dict[StepKey, VariableManager] = {}
-        self._told: list[StepKey] = []
+        self._told: dict[StepKey, None] = {}
 
     @property
     def trees(self) -> list[FlowTree]:
@@ -164,17 +165,20 @@ class Functions:
         assert function is not None
         flow = self._flow(key, work)
         self.running[carried] = flow
-        body = self._async(flow, work) if flow.is_async else self._plain(flow, work)
         own = context.copy()
-        task = own.run(self._loop.create_task, self._whole(flow, body))
+        task = own.run(self._loop.create_task, self._whole(flow, work))
         self._driver.count(-1)
-        task.add_done_callback(lambda _: self._over(carried))
+        task.add_done_callback(lambda _: self._over(carried, flow))
         carried.wait_for(task, failed)
         return LATER
 
-    def _over(self, carried: Carried) -> None:
+    def _over(self, carried: Carried, flow: Flow) -> None:
         self.running.pop(carried, None)
         self._driver.count(1)
+        if not flow.ended:  # it was cancelled before its first line
+            flow.ended = flow.cancelled = True
+            flow.tree.end(flow)
+            self._close(flow)
 
     def _flow(self, key: StepKey, work: PythonCall) -> Flow:
         machine, record = self._session.machine, self._session.record
@@ -192,18 +196,18 @@ class Functions:
         time = began or (tree.flows[owner].time if tree is not None else self._clock.time())
         if tree is None:
             tree = self._trees[key] = FlowTree(self, key, self._loop)
-        is_async = asyncio.iscoroutinefunction(work.function)
+        is_async = inspect.iscoroutinefunction(work.function)
         label = work.target.partition(":")[2] or work.target
         seed = str(record.origin or record.execution_id)
         flow = tree.flows[key] = Flow(key, label, tree, self._loop, is_async, self, seed, work.folder, time)
         return flow
 
-    async def _whole(self, flow: Flow, body: Any) -> Any:
+    async def _whole(self, flow: Flow, work: PythonCall) -> Any:
         """Run a function to its end, and what it has left behind."""
         CURRENT_ATTEMPT.set(self._performer.attempt_of(flow.key or StepKey(flow.function)))
         failed = True
         try:
-            value = await body
+            value = await (self._async(flow, work) if flow.is_async else self._plain(flow, work))
             failed = False
         except asyncio.CancelledError:
             flow.cancelled = True
@@ -221,13 +225,16 @@ class Functions:
         except NonDeterminismError as error:
             self._driver.cannot_follow(error)
             await self._loop.create_future()  # whoever drives is about to end this
-        if flow.key == flow.tree.root:
-            flow.tree.close()
-            self._trees.pop(flow.key, None)
+        self._close(flow)
         if not flow.suspended and self._driver.has_inside(flow.key):
             drained = self._loop.create_future()
             self._draining.append((flow.key, drained))
             await drained
+
+    def _close(self, flow: Flow) -> None:
+        if flow.key == flow.tree.root:
+            flow.tree.close()
+            self._trees.pop(flow.key, None)
 
     async def _async(self, flow: Flow, work: PythonCall) -> Any:
         assert work.function is not None
@@ -296,6 +303,8 @@ class Functions:
         carried = [*self.running]
         for flow in self.running.values():
             flow.suspended = True
+            if flow.is_async:  # a task group that ends its tasks already would not cancel them once more
+                flow.stop(Suspension())
         for tree in self._trees.values():
             tree.close()
         return carried
@@ -345,7 +354,7 @@ class Functions:
         """What a step came to. Raises the exception that it failed with."""
         step = self._session.record.steps[key]
         if key in self._session.written and key not in self._told:
-            self._told.append(key)
+            self._told[key] = None
             for view in self._views.values():
                 self._show(view, key)
         if step.status is StepStatus.FAILED:
@@ -426,6 +435,10 @@ class Functions:
     def rested(self) -> None:
         """Everything that was asked for waits."""
         self._driver.rested()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long, by the clock of the execution."""
+        await self._clock.sleep(seconds)
 
     # -- what functions have beside (flow.Services) --------------------------------------------------------------------
 

@@ -50,7 +50,8 @@ class ExecutionResult:
             raise ExecutionFailedError(self.execution_id, f"execution {self.execution_id} was cancelled{why}")
         why = (self.error or {}).get("message", self.status)
         what = f"step {self.failed_step!r} failed" if self.failed_step else "the execution failed"
-        text = f"{what}: {why}; try again with `orchestrator retry {self.execution_id}`"
+        what = str(why) if str(why).startswith(what) else f"{what}: {why}"
+        text = f"{what}; try again with `orchestrator retry {self.execution_id}`"
         error = ExecutionFailedError(self.execution_id, text, self.failed_step, self.error)
         if self.error is not None and "raised" in self.error:
             raise error from rebuilt(self.error, self.failed_step or StepKey(""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from orchestrator.execution.driver import Prepared
 from orchestrator.journal.codec import Encoded
@@ -12,6 +12,9 @@ from orchestrator.pipelines.definition import StepDef
 from orchestrator.pipelines.plan import CallSpec, Plan, PlannedStep
 from orchestrator.pipelines.templates import Compiled
 from orchestrator.types import StepKey
+
+if TYPE_CHECKING:
+    from orchestrator.execution.flow.flows import Flow
 
 #: Makes the work of a call afresh for each attempt; a call in a `map` is given the arguments of its item.
 Make: TypeAlias = Callable[[Any], Prepared]
@@ -69,6 +72,8 @@ class Asked:
     #: What looks whether its effect has happened.
     verify: Callable[..., Any] | None = None
     generation: int = 0
+    #: The function that asked for it, from when it did.
+    flow: Flow | None = None
     #: Who waits for it; None before anybody does.
     answer: Answer | None = None
     #: Whether whoever awaits it is the function itself, and not a task that it made.

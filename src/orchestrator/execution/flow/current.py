@@ -24,9 +24,12 @@ _HERE: ContextVar[Here | None] = ContextVar("orchestrator_flow", default=None)
 
 
 def here() -> Here | None:
-    """Where the running code is; None outside of durable functions, and in the steps that they call."""
-    found = _HERE.get()
-    return found if found is not None and not found.flow.ended else None
+    """Where the running code is; None outside of durable functions, and in the steps that they call.
+
+    A task that a function has left behind is still in it: a step that it calls then does not run, since nobody would
+    record it.
+    """
+    return _HERE.get()
 
 
 def current_flow() -> Flow | None:

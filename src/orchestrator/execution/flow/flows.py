@@ -114,7 +114,7 @@ class Flow:
 
     def take_key(self, name: str, where: str) -> StepKey:
         """The key of the next call of this name. Raises ConcurrentNameError, and Suspension where it is to end."""
-        if self.suspended:
+        if self.suspended or self.ended:
             raise Suspension
         taken = self.names.take(name, self._who(), where, self.function)
         return StepKey(f"{self.key}/{taken}" if self.key else taken)
@@ -165,8 +165,12 @@ class Flow:
         """The function has ended. Raises NotAwaitedError where calls of it were forgotten."""
         self.ended = True
         left, self.called = self.called, {}
+        tasks = {task.get_coro(): task for task in asyncio.all_tasks(self.loop)} if left else {}
         for coroutine in left.values():
-            coroutine.close()
+            if (task := tasks.get(coroutine)) is not None:  # made, and not begun yet
+                task.cancel()
+            else:
+                coroutine.close()
         if left and not failed:
             raise NotAwaitedError(self.function, [(asked.key, asked.where) for asked in left])
 

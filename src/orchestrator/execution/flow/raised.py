@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.errors import CodecError, InnerStepError, StepFailedError
 from orchestrator.failure import scrub
-from orchestrator.journal.codec import from_json, to_json
+from orchestrator.journal.codec import from_json, program_name, to_json
 from orchestrator.journal.events import ErrorData
 from orchestrator.types import StepKey
 
@@ -30,8 +30,9 @@ def raised_data(exc: BaseException) -> Mapping[str, Any]:
     kind = type(exc)
     lost: list[str] = []
     # An OSError keeps the names of its files beside its arguments.
-    args = _kept([*(OSError.__reduce__(exc)[1] if isinstance(exc, OSError) else exc.args)])  # type: ignore[index]
-    data: dict[str, Any] = {"module": kind.__module__, "name": kind.__qualname__, "args": args}
+    args = _kept([*(OSError.__reduce__(exc)[1] if isinstance(exc, OSError) else exc.args)])
+    module = program_name() if kind.__module__ == "__main__" else kind.__module__
+    data: dict[str, Any] = {"module": module, "name": kind.__qualname__, "args": args}
     if isinstance(exc, BaseExceptionGroup):
         data |= {"args": _kept([exc.message]), "exceptions": [raised_data(inner) for inner in exc.exceptions]}
     elif args is None:
@@ -89,7 +90,8 @@ def rebuilt(error: ErrorData, key: StepKey) -> Exception:
 
 
 def _rebuilt(data: Mapping[str, Any], key: StepKey) -> Exception | None:
-    kind: Any = sys.modules.get(str(data.get("module")))
+    module = str(data.get("module"))
+    kind: Any = sys.modules.get(module) or (sys.modules.get("__main__") if module == program_name() else None)
     for name in str(data.get("name")).split("."):
         kind = getattr(kind, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)) or data.get("args") is None:
@@ -108,7 +110,7 @@ def _rebuilt(data: Mapping[str, Any], key: StepKey) -> Exception | None:
         exc.__dict__.update({name: from_json(value) for name, value in data["state"].items()})
     except Exception:  # noqa: BLE001 - a class may do as it likes
         return None
-    return exc  # type: ignore[no-any-return]  # checked above
+    return exc
 
 
 def _lost(data: Mapping[str, Any], key: StepKey) -> StepFailedError:

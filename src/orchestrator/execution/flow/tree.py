@@ -4,6 +4,9 @@ In a later life the functions run from their first lines. A call whose outcome i
 order in which the outcomes came: so what raced then comes to the same end now. Nothing that the journal does not have
 is begun before everything that it has was asked for: if the code has changed, that shows before anything new happens.
 
+They are told one at a time: the next one when the functions have done all that follows from the last, live and in a
+replay alike. Else what two tasks do after what they were told would depend on how close together they were told it.
+
 While it is told nothing new, the tree *rests*: everything that it asked for waits for a time, a signal or a person. An
 execution of which everything rests can be unloaded.
 """
@@ -18,7 +21,7 @@ from typing import Any, Protocol
 from orchestrator.errors import NonDeterminismError
 from orchestrator.execution.flow.asked import Asked
 from orchestrator.execution.flow.flows import Flow, Suspension
-from orchestrator.journal.keys import place_of
+from orchestrator.journal.keys import is_inside, place_of
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
 
@@ -28,6 +31,8 @@ REST_SECONDS = 0.1
 #: things, after the longer time.
 _STUCK_SECONDS = 0.05
 _STUCK_TASKS_SECONDS = 10.0
+#: So many passes of a loop that is never quiet are enough for what follows from an outcome.
+_PASSES = 50
 _ENDED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.FAILED})
 
 
@@ -89,6 +94,10 @@ class Outside(Protocol):
         """Everything that was asked for waits."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long, by the clock of the execution."""
+        ...
+
 
 class FlowTree:
     """The functions of one step that was begun by a pipeline (`""`: of the execution itself)."""
@@ -114,8 +123,11 @@ class FlowTree:
         self._held: list[Asked] = []
         self._parked: dict[StepKey, Asked] = {}
         self._live: dict[StepKey, Asked] = {}
+        #: Outcomes of this life that are to be told yet; whether the functions still do what follows from one.
+        self._untold: deque[Asked] = deque()
+        self._telling = False
         self._activity = 0
-        self._rest_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.Task[None] | None = None
         self._watch_timer: asyncio.TimerHandle | None = None
 
     def _known(self, flow: StepKey) -> Iterator[tuple[StepKey, StepStatus]]:
@@ -144,7 +156,7 @@ class FlowTree:
     def ask(self, flow: Flow, asked: Asked) -> None:
         """A function waits for a call from now on."""
         self._stir()
-        flow.unanswered[asked] = None
+        flow.unanswered[asked], asked.flow = None, flow
         if flow.suspended:
             self._drop(flow, asked)
             return
@@ -160,7 +172,7 @@ class FlowTree:
         status = self._outside.status(key)
         if status in _ENDED:
             self._ready[key] = asked
-            self._deliver()
+            self._loop.call_soon(self._deliver)  # as in the first life, other tasks have their turn meanwhile
         elif status is StepStatus.CANCELLED:
             self._parked[key] = asked
         elif asked.is_function:
@@ -175,7 +187,10 @@ class FlowTree:
         known = asked.key in self._expected
         self._expected.pop(asked.key, None)
         if known and self._outside.status(asked.key) in _ENDED:
-            self._order = deque(item for item in self._order if item[1] != asked.key)
+            if self._order and self._order[0][1] == asked.key:
+                self._order.popleft()
+            else:
+                self._order = deque(item for item in self._order if item[1] != asked.key)
             self._at(flow, asked.key)
             self._loop.call_soon(self._deliver)
             return self._outside.outcome(asked.key)
@@ -216,14 +231,34 @@ class FlowTree:
     def ended(self, key: StepKey) -> None:
         """A call has its outcome, in this life."""
         asked = self._live.pop(key, None)
-        if asked is not None:
-            self._answer(asked)
+        if asked is not None and self._outside.status(key) is StepStatus.CANCELLED:
+            self._parked[key] = asked  # it came to nothing that could be told, as in a later life
+        elif asked is not None:
+            if asked.is_function and self.replaying:  # its time was over: it asks for nothing more
+                self._expected = {known: None for known in self._expected if not is_inside(known, key)}
+                self._order = deque(item for item in self._order if item[1] is None or not is_inside(item[1], key))
+            self._untold.append(asked)
+            self._tell()
             self._stir()
             self.look()
 
+    def _tell(self) -> None:
+        """Tell the next outcome, where the functions have done what follows from the last one."""
+        self._deliver()
+        while self._untold and not self._telling:
+            self._answer(self._untold.popleft())
+
+    def _digest(self, passes: int = _PASSES) -> None:
+        """Look whether anything is left to do in this pass of the loop or the next."""
+        if passes and getattr(self._loop, "_ready", True):  # a loop of another kind does not say
+            self._loop.call_soon(self._digest, passes - 1)
+        else:
+            self._telling = False
+            self._tell()
+
     def _deliver(self) -> None:
-        """Tell the outcomes of earlier lives, in their order, as far as they were asked for."""
-        while self._order:
+        """Tell the next outcome of earlier lives, in their order, where it was asked for."""
+        while self._order and not self._telling:
             key = self._order[0][1]
             if key is None:
                 self._watch()
@@ -251,13 +286,15 @@ class FlowTree:
             self._start(asked)
 
     def _answer(self, asked: Asked) -> None:
-        for flow in self.flows.values():
-            if asked in flow.unanswered:
-                del flow.unanswered[asked]
-                self._at(flow, asked.key)
+        flow = asked.flow
+        if flow is not None and asked in flow.unanswered:
+            del flow.unanswered[asked]
+            self._at(flow, asked.key)
         answer = asked.answer
         if answer is None or answer.done():
             return
+        self._telling = True
+        self._loop.call_soon(self._digest)
         try:
             value = self._outside.outcome(asked.key)
         except Exception as exc:  # noqa: BLE001 - raised where the function waits
@@ -276,6 +313,7 @@ class FlowTree:
             raise self._error(flow, lost, [])
         for asked in [*flow.unanswered]:
             self.abandon(flow, asked)
+            self._drop(flow, asked)  # a task that the function has left behind ends with it
         self._stir()
 
     # -- watching ------------------------------------------------------------------------------------------------------
@@ -287,10 +325,22 @@ class FlowTree:
     def look(self) -> None:
         """Rest soon, where everything that was asked for waits."""
         if self._waits() and self._rest_timer is None:
-            self._rest_timer = self._loop.call_later(REST_SECONDS, self._rest, self._activity)
+            # By the loop, and by the clock of the execution: one that jumps to the next time comes by here first.
+            self._rest_timer = self._loop.create_task(self._soon(self._activity))
+
+    async def _soon(self, activity: int) -> None:
+        asleep = [
+            asyncio.ensure_future(wait) for wait in (asyncio.sleep(REST_SECONDS), self._outside.sleep(REST_SECONDS))
+        ]
+        try:
+            await asyncio.wait(asleep, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in asleep:
+                one.cancel()
+        self._rest(activity)
 
     def _waits(self) -> bool:
-        if self._held or self._ready or not self._outside.anything_waits:
+        if self._held or self._ready or self._untold or not self._outside.anything_waits:
             return False
         found = False
         for key, asked in self._live.items():

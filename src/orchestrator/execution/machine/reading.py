@@ -368,6 +368,8 @@ class MachineReader:
         found: list[Frame] = []
         if isinstance(frame, GraphFrame) and frame.last_begun:
             return found
+        if isinstance(frame, CallsFrame):  # a function gives its calls up itself, also in a later life: they tidy up
+            return found
         for key, step in frame.present():
             inner = self._frames.get(key) if step.status is StepStatus.RUNNING else None
             if inner is not None and not (isinstance(inner, GraphFrame) and inner.last_begun):

@@ -10,6 +10,7 @@ modules that are imported already, never imported, and objects are built without
 A value may hold references to *blobs*, large parts that are kept apart: see `journal.blobs`.
 """
 
+from orchestrator.journal.codec.names import program_name
 from orchestrator.journal.codec.packed import IMMUTABLE, Encoded, Ref, decode, pack, unpack
 from orchestrator.journal.codec.register import register_type
 from orchestrator.journal.codec.tree import from_json, to_json
@@ -21,6 +22,7 @@ __all__ = [
     "decode",
     "from_json",
     "pack",
+    "program_name",
     "register_type",
     "to_json",
     "unpack",

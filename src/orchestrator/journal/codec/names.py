@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any
 
@@ -58,7 +59,7 @@ class Names:
             return self._written[cls]
         module, qualname = cls.__module__, cls.__qualname__
         if self._look_up(module, qualname) is cls:
-            return module, qualname
+            return (program_name() if module == "__main__" else module), qualname
         for namesake in _namesakes(module):
             if self._look_up(namesake, qualname) is cls:
                 return namesake, qualname
@@ -67,6 +68,8 @@ class Names:
     def find(self, module: str, qualname: str) -> type:
         """The class that the data names. Raises UnknownTypeError."""
         found = self._look_up(module, qualname) or self._look_up(module.partition("@")[0], qualname)
+        if found is None and module == program_name():
+            found = self._look_up("__main__", qualname)
         if found is None:
             raise UnknownTypeError(module, qualname)
         return found
@@ -82,6 +85,15 @@ class Names:
             if not issubclass(type(found), type):
                 return None
         return found  # type: ignore[no-any-return]  # `split` gives one name at least
+
+
+def program_name() -> str:
+    """What another process calls the module of the program itself: the name of its file, where it has one."""
+    facts = getattr(sys.modules.get("__main__"), "__dict__", {})
+    name = getattr(facts.get("__spec__"), "name", None) or ""
+    if not name or name == "__main__":
+        name = PurePath(facts.get("__file__") or "").stem
+    return name if all(part.isidentifier() for part in name.split(".")) else "__main__"
 
 
 def _namesakes(module: str) -> list[str]:
