@@ -6,7 +6,9 @@ In an async function what takes time is awaited; in a plain one the same call wa
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random as chance
+import re
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import Token
@@ -31,6 +33,8 @@ from orchestrator.pipelines.plan import ApproveSpec, PlannedStep, SignalSpec, Wa
 
 T = TypeVar("T")
 _UNSET: Any = object()
+#: Ids of executions have so many characters at most.
+_LONGEST_ID = 120
 
 
 def place_for(what: str) -> Here:
@@ -257,13 +261,21 @@ async def start_child(function: Any, /, *args: Any, **kwargs: Any) -> str:
 
         attempt = current_attempt()
         assert attempt is not None
-        id_ = f"{attempt.execution_id}.{attempt.step_key}.{attempt.generation}".replace("/", ".").replace("#", ".")
-        return await parent.services.spawn(function, given, id_[:120])
+        return await parent.services.spawn(function, given, _id_of_child(attempt.idempotency_key))
 
     from orchestrator.functions.steps import AsyncStep
 
     starter: AsyncStep[..., str] = AsyncStep(spawn, f"start_{function.name}", None, _NO_OPTIONS)
     return await starter()
+
+
+def _id_of_child(exact: str) -> str:
+    """The id of the execution that a step starts, the same on every attempt: readable, and as ids may be."""
+    plain = exact.replace("/", ".").replace("#", ".")
+    told = re.sub(r"[^\w.:-]", "-", plain, flags=re.ASCII)
+    if told == plain and len(told) <= _LONGEST_ID:
+        return told
+    return f"{told[: _LONGEST_ID - 17]}-{hashlib.sha256(exact.encode()).hexdigest()[:16]}"
 
 
 _NO_OPTIONS = {"retry": None, "timeout": None, "runner": None, "effect": None, "important": False, "on_error": None}

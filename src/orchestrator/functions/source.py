@@ -55,7 +55,8 @@ def check_function(function: Any, what: str) -> None:
     """Raise InputError for what cannot be a step or a pipeline."""
     if isinstance(function, staticmethod | classmethod):
         raise InputError(f"@{what} stands below @{type(function).__name__}, not above it")
-    if inspect.isclass(function) or not callable(function):
+    decorated = hasattr(type(function), "planned")  # a step, or a pipeline
+    if inspect.isclass(function) or not callable(function) or decorated or not hasattr(function, "__qualname__"):
         raise InputError(f"@{what} is for functions, not for {function!r:.60}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InputError(

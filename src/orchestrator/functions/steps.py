@@ -7,6 +7,7 @@ function that it was.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property, update_wrapper
 from pathlib import Path
@@ -26,7 +27,7 @@ from orchestrator.types import StepKey
 P = ParamSpec("P")
 T = TypeVar("T")
 #: Frames of this folder, and of what it stands on, are no callers.
-PACKAGE = str(Path(__file__).parents[1])
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 OnItemFailure = Literal["stop", "collect"]
 

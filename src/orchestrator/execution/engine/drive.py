@@ -124,6 +124,7 @@ class Drive:
     _unfit: bool = False
     #: Steps that are cancelled since nobody waits for them, and why.
     _given_up: dict[Carried, str] = field(default_factory=dict)
+    _given_up_late: dict[StepKey, str] = field(default_factory=dict)
     _performer: Performer = field(init=False)
     _functions: Functions = field(init=False)
 
@@ -241,6 +242,10 @@ class Drive:
             self._follow(instructions)
         finally:
             self._settling = False
+        if self._given_up_late and not self.session.unsettled:
+            late, self._given_up_late = self._given_up_late, {}
+            for key, reason in late.items():
+                self.give_up(key, reason)
         if self._dues and self._dues[0][0] <= self.parts.clock.time():
             self._take_due()
         recorded, self._recorded = self._recorded, []
@@ -307,7 +312,7 @@ class Drive:
             if carried in self._stopped:  # asked already; once more would make haste
                 continue
             mine = _is_inside(instruction.key, owner) or (instruction.key == owner and machine.is_function(owner))
-            if mine and not machine.protects(instruction.key):
+            if mine and not machine.protects(instruction.key) and not self._functions.cancels_later(carried):
                 self._stopped[carried] = now
                 carried.cancel()
 
@@ -340,6 +345,10 @@ class Drive:
                 return
             self._ending = True
             self._start(self._end())
+        elif self._suspended:  # what they waited for has come while they ended
+            self._ready.extend(self._suspended)
+            self._suspended.clear()
+            self._dispatch()
         elif not self.session.machine.waiting:
             what = f"execution {self.session.lease.execution_id}"
             self.stop(IllegalMoveError(what, "with nothing outstanding", "its end, which did not come"))
@@ -511,7 +520,10 @@ class Drive:
         if stopped_at is not None and instruction is not None:
             self._note_how(instruction.key, carried, stopped_at)
             if given_up is not None and not superseded:
-                self._record_given_up(instruction.key, given_up)
+                if self.session.unsettled:  # what it has just recorded may hold others
+                    self._given_up_late[instruction.key] = given_up
+                else:
+                    self.give_up(instruction.key, given_up)
         if carried.cancelled or isinstance(error, asyncio.CancelledError):
             error = None
             if not (self.draining or superseded or stopped_at is not None):
@@ -666,8 +678,9 @@ class Drive:
         now = self.parts.clock.monotonic()
         for carried in self._functions.suspend():
             self._stopped[carried] = now
-            if isinstance(carried.instruction, Execute):
-                self._suspended.append(carried.instruction)
+            instruction, machine = carried.instruction, self.session.machine
+            if isinstance(instruction, Execute) and (instruction.key == ROOT or not machine.is_call(instruction.key)):
+                self._suspended.append(instruction)  # those that they have called are called again
             carried.cancel()
 
     # -- from outside ------------------------------------------------------------------------------------------------

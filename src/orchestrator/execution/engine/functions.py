@@ -29,7 +29,7 @@ from orchestrator.execution.driver import (
     Wait,
     drive_sync,
 )
-from orchestrator.execution.engine.carried import LATER, Carried
+from orchestrator.execution.engine.carried import LATER, Carried, Interrupted
 from orchestrator.execution.engine.flow_variables import view_of
 from orchestrator.execution.engine.places import Place, Places
 from orchestrator.execution.flow import Asked, Flow, FlowTree, Here, Suspension, rebuilt, within
@@ -44,6 +44,7 @@ from orchestrator.journal.blobs import CUT_BYTES, cut
 from orchestrator.journal.codec import Encoded, pack
 from orchestrator.journal.events import Entry, Event
 from orchestrator.journal.keys import is_inside, place_of
+from orchestrator.journal.step_record import StepRecord
 from orchestrator.journal.store import Store
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
@@ -225,11 +226,13 @@ class Functions:
         except NonDeterminismError as error:
             self._driver.cannot_follow(error)
             await self._loop.create_future()  # whoever drives is about to end this
-        self._close(flow)
-        if not flow.suspended and self._driver.has_inside(flow.key):
-            drained = self._loop.create_future()
-            self._draining.append((flow.key, drained))
-            await drained
+        try:
+            if not flow.suspended and self._driver.has_inside(flow.key):
+                drained = self._loop.create_future()
+                self._draining.append((flow.key, drained))
+                await drained
+        finally:
+            self._close(flow)  # not sooner: functions inside of a cancelled one tidy up, and are told what comes of it
 
     def _close(self, flow: Flow) -> None:
         if flow.key == flow.tree.root:
@@ -285,6 +288,7 @@ class Functions:
         """An entry was applied."""
         event = entry.event
         if isinstance(event, _OUTCOMES):
+            self._performer.places.called.pop(event.key, None)  # with its arguments, and who waited for it
             for tree in self._trees.values():
                 tree.ended(event.key)
         elif isinstance(event, ev.StepWaiting | ev.InterventionRequested):
@@ -353,13 +357,19 @@ class Functions:
     def outcome(self, key: StepKey) -> Any:
         """What a step came to. Raises the exception that it failed with."""
         step = self._session.record.steps[key]
-        if key in self._session.written and key not in self._told:
-            self._told[key] = None
+        for written in self._written_by(key, step):
+            self._told[written] = None
             for view in self._views.values():
-                self._show(view, key)
+                self._show(view, written)
         if step.status is StepStatus.FAILED:
             raise rebuilt(step.error or {}, key)
         return self._performer.output(key)
+
+    def _written_by(self, key: StepKey, step: StepRecord) -> list[StepKey]:
+        """The steps that set variables of which nobody was told yet: this one, and those of a function that it ran."""
+        written = self._session.written
+        keys = [key] if step.block is None else [inner for inner in written if inner == key or is_inside(inner, key)]
+        return [inner for inner in keys if inner in written and inner not in self._told]
 
     def start(self, asked: Asked) -> None:
         """Begin a step, or go on with it."""
@@ -389,7 +399,11 @@ class Functions:
         """Do a step before returning, on the loop's thread."""
         self._place(asked)
         task = self._performer.task(asked.key, asked.generation)
-        drive_sync(execute(task), self._perform_now)
+        try:
+            drive_sync(execute(task), self._perform_now)
+        except Interrupted:  # what is no Exception would end other tasks of the function, as if it had failed
+            self.suspend()
+            raise Suspension from None
         step = self._session.record.steps.get(asked.key)
         if step is None or step.waiting or step.status is StepStatus.RUNNING:
             raise WrongPlaceError(
@@ -427,6 +441,11 @@ class Functions:
         for carried, flow in [*self.running.items()]:
             if flow.key == root:
                 self._driver.cancel(carried)
+
+    def cancels_later(self, carried: Carried) -> bool:
+        """Whether a function is cancelled when it has come to where it stood, so that it tidies up what it had begun."""
+        flow = self.running.get(carried)
+        return flow is not None and not flow.ended and self._trees[flow.tree.root].cancel_soon()
 
     def stuck(self, error: NonDeterminismError) -> None:
         """The functions ask for other steps than the journal holds."""

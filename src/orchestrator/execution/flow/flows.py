@@ -104,6 +104,8 @@ class Flow:
     #: The task or the thread that runs the function itself.
     runs_in: Any = None
     unanswered: dict[Asked, None] = field(default_factory=dict)
+    #: What the next call of a plain function raises, which was to end while it waited for none.
+    stopped_by: BaseException | None = None
     #: Calls that nobody has awaited yet.
     called: dict[Asked, Coroutine[Any, Any, Any]] = field(default_factory=dict)
     #: What was drawn and asked of time and chance, counted.
@@ -158,8 +160,15 @@ class Flow:
             raise Suspension
         answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
         asked.answer, asked.by_root = answer, threading.get_ident() == self.runs_in
-        self.loop.call_soon_threadsafe(self.tree.ask, self, asked)
+        self.loop.call_soon_threadsafe(self._ask, asked, answer)
         return answer.result()
+
+    def _ask(self, asked: Asked, answer: concurrent.futures.Future[Any]) -> None:
+        error, self.stopped_by = self.stopped_by, None
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            self.tree.ask(self, asked)
 
     def finish(self, failed: bool) -> None:
         """The function has ended. Raises NotAwaitedError where calls of it were forgotten."""
@@ -175,7 +184,9 @@ class Flow:
             raise NotAwaitedError(self.function, [(asked.key, asked.where) for asked in left])
 
     def stop(self, error: BaseException) -> None:
-        """End what a plain function waits for with this error. On the loop's thread."""
+        """End what a plain function waits for with this error, or its next call. On the loop's thread."""
+        if not self.unanswered:
+            self.stopped_by = error
         for asked in [*self.unanswered]:
             if asked.answer is not None and not asked.answer.done():
                 asked.answer.set_exception(error)

@@ -143,6 +143,11 @@ class FlowTree:
         return bool(self._order or self._expected)
 
     @property
+    def _cancel_is_next(self) -> bool:
+        """Whether everything was told that came before somebody gave the execution up."""
+        return bool(self._order) and self._order[0][1] is None
+
+    @property
     def old(self) -> bool:
         """Whether steps were begun in an earlier life that were not asked for yet."""
         return bool(self._expected)
@@ -150,6 +155,13 @@ class FlowTree:
     def knows(self, key: StepKey) -> bool:
         """Whether the journal has a call that was not asked for yet."""
         return key in self._expected
+
+    def cancel_soon(self) -> bool:
+        """Somebody gives the execution up now: whether that is told after what the journal has."""
+        if self.replaying and all(key is not None for _, key in self._order):
+            self._order.append((0, None))
+            self._look_for_end()
+        return self.replaying
 
     # -- what is asked for ---------------------------------------------------------------------------------------------
 
@@ -195,7 +207,8 @@ class FlowTree:
             self._loop.call_soon(self._deliver)
             return self._outside.outcome(asked.key)
         if not known and self._expected and self._is_alone(flow):
-            raise self._surprise([asked])
+            self._outside.stuck(self._surprise([asked]))
+            raise Suspension  # nothing that the function could catch
         if not self.replaying and (self._held or self._ready):
             self._loop.call_soon(self._look_for_end)
         value = self._outside.perform(asked)
@@ -255,6 +268,7 @@ class FlowTree:
         else:
             self._telling = False
             self._tell()
+            self.look()
 
     def _deliver(self) -> None:
         """Tell the next outcome of earlier lives, in their order, where it was asked for."""
@@ -278,7 +292,7 @@ class FlowTree:
     def _look_for_end(self) -> None:
         """Begin what is new, where everything that the journal has was asked for."""
         if self.replaying:
-            if self._held or self._ready:
+            if self._held or self._ready or self._cancel_is_next:
                 self._watch()
             return
         held, self._held = self._held, []
@@ -366,7 +380,7 @@ class FlowTree:
         self._watch_timer = None
         if activity != self._activity:
             since = self._loop.time()
-        elif self._order and self._order[0][1] is None:
+        elif self._cancel_is_next:
             self._order.popleft()
             self._stir()
             self._outside.cancel(self.root)
@@ -377,7 +391,7 @@ class FlowTree:
             if (root is not None and self._is_blocked(root)) or self._loop.time() - since > _STUCK_TASKS_SECONDS:
                 self._outside.stuck(self._surprise([*self._held, *self._ready.values()]))
                 return
-        if self.replaying and (self._held or self._ready or (self._order and self._order[0][1] is None)):
+        if self.replaying and (self._held or self._ready or self._cancel_is_next):
             self._watch_timer = self._loop.call_later(_STUCK_SECONDS, self._see, self._activity, since)
 
     def _is_blocked(self, flow: Flow) -> bool:
