@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS     ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format mutants flows fuzz bench bench-quick growth waiting peers audit docs lock clean
+.PHONY: help demo test lint format mutants flows fuzz bench bench-quick growth waiting functions peers audit docs lock clean
 
 help:           ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ growth: .venv/.dev ## what grows with steps, executions, rows and values (some m
 
 waiting: .venv/.dev ## ten thousand executions that wait: what they cost, how late they are woken (ARGS=--quick: a minute) into benchmarks/WAITING.md
 	@$(BIN)/python -m benchmarks.waiting $(ARGS)
+
+functions: .venv/.dev ## what a step of a durable function costs, beside a plain call and a declared one (ARGS=--quick: a minute) into benchmarks/FUNCTIONS.md
+	@$(BIN)/python -m benchmarks.functions $(ARGS)
 
 # A peer that cannot be installed here is a dash in the tables, not the end of the measurement.
 peers: | $(UV)

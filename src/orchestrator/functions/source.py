@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 import sysconfig
@@ -14,7 +15,7 @@ from orchestrator.errors import InputError
 from orchestrator.journal.codec import program_name
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
-_INSTALLED = tuple(filter(None, (sysconfig.get_paths().get(name) for name in ("purelib", "platlib", "stdlib"))))
+_INSTALLED = tuple(f"{path}{os.sep}" for name in ("purelib", "platlib", "stdlib") if (path := sysconfig.get_path(name)))
 _MUTABLE = (list, dict, set, bytearray)
 
 
@@ -35,7 +36,7 @@ def place_of_function(function: Callable[..., Any]) -> tuple[str, str]:
     parts = name.count(".") + (Path(file).name == "__init__.py")
     for _ in range(parts):
         folder = folder.parent
-    return f"{name}:{path}", "" if str(folder).startswith(_INSTALLED) else str(folder)
+    return f"{name}:{path}", "" if f"{folder}{os.sep}".startswith(_INSTALLED) else str(folder)
 
 
 def named(function: Callable[..., Any], name: str | None, what: str) -> str:

@@ -51,6 +51,11 @@ class StepFunction(Generic[P, T]):
         """The step as the engine carries it."""
         return planned(self._definition)
 
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """That of the function."""
+        return inspect.signature(self.function)
+
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)  # type: ignore[arg-type]  # likewise
 
@@ -69,10 +74,10 @@ class StepFunction(Generic[P, T]):
     def _ask(self, place: Here, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked:
         where = where_called(PACKAGE)
         key = take_key(place, self._name_for(args, kwargs), where)
-        others = {name: (other.planned, other.make(args, kwargs)) for name, other in self._others.items()}
-        return Asked(
-            self.name, key, self.planned, self.make(args, kwargs), where, alternatives=others, verify=self._verify
-        )
+        asked = Asked(self.name, key, self.planned, self.make(args, kwargs), where, verify=self._verify)
+        if self._others:
+            asked.alternatives = {n: (other.planned, other.make(args, kwargs)) for n, other in self._others.items()}
+        return asked
 
     def _ask_map(
         self, place: Here, items: Iterable[Any], max_parallel: int | None, on_item_failure: OnItemFailure
@@ -94,7 +99,7 @@ class StepFunction(Generic[P, T]):
             return self.name
         if callable(self._key):
             return keyed(self.name, self._key(*args, **kwargs))
-        bound = inspect.signature(self.function).bind(*args, **kwargs)
+        bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         try:
             return keyed(self.name, self._key.format(**bound.arguments))
@@ -113,7 +118,7 @@ class StepFunction(Generic[P, T]):
         positional = tuple(arg if isinstance(arg, IMMUTABLE) else _own(arg) for arg in args)
         named_ = {name: arg if isinstance(arg, IMMUTABLE) else _own(arg) for name, arg in kwargs.items()}
         if self._definition.get("runner") == "process":  # there arguments go by name
-            bound = inspect.signature(self.function).bind(*positional, **named_)
+            bound = self.signature.bind(*positional, **named_)
             return PythonCall(self._target, dict(bound.arguments), True)
         return PythonCall(self._target, named_, False, self.function, positional)
 

@@ -14,6 +14,8 @@ import asyncio
 import heapq
 import itertools
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -51,6 +53,7 @@ class FakeClock:
         self._order = itertools.count()
         self._looks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Look] = WeakKeyDictionary()
         self._at_work = AtWork(patience_seconds)
+        self._holds = 0
 
     def time(self) -> float:
         """Seconds since the Unix epoch, as far as the test is concerned."""
@@ -103,6 +106,17 @@ class FakeClock:
         """The runner, whose attempts hold the jumps up. An `Orchestrator` with this clock asks for it by itself."""
         return WatchedRunner(runner, self._at_work)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """In the block the clock does not jump."""
+        with self._lock:
+            self._holds += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holds -= 1
+
     # -- jumps -------------------------------------------------------------------------------------------------------
 
     def _next_due(self) -> float | None:
@@ -121,7 +135,7 @@ class FakeClock:
             loop.call_soon_threadsafe(_wake, woken)
 
     def _is_held(self) -> bool:
-        return self._at_work.is_any()
+        return self._holds > 0 or self._at_work.is_any()
 
     def _waits(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether anybody waits on that loop."""

@@ -86,6 +86,9 @@ class _Looker:
     def has_inside(self, key: StepKey) -> bool:
         return False
 
+    def is_under_way(self, key: StepKey) -> bool:
+        return False
+
     def give_up(self, key: StepKey, reason: str) -> None:
         self.activity += 1
 

@@ -246,6 +246,7 @@ class Drive:
             late, self._given_up_late = self._given_up_late, {}
             for key, reason in late.items():
                 self.give_up(key, reason)
+            self._functions.ended()
         if self._dues and self._dues[0][0] <= self.parts.clock.time():
             self._take_due()
         recorded, self._recorded = self._recorded, []
@@ -491,6 +492,9 @@ class Drive:
         if instruction.key == ROOT:
             self._start(self._function(), instruction)
             return
+        machine = self.session.machine
+        if machine.has_calls and machine.status_of(instruction.key) in ENDED:
+            return  # a call that was given up in the same commit as what it waited for came
         try:
             task = self._performer.task(instruction.key, instruction.generation)
         except Exception as exc:  # noqa: BLE001 - raised by `run`: the plan and the journal do not agree
@@ -520,7 +524,7 @@ class Drive:
         if stopped_at is not None and instruction is not None:
             self._note_how(instruction.key, carried, stopped_at)
             if given_up is not None and not superseded:
-                if self.session.unsettled:  # what it has just recorded may hold others
+                if self.session.unsettled:  # what it has just recorded may be its end, or hold others
                     self._given_up_late[instruction.key] = given_up
                 else:
                     self.give_up(instruction.key, given_up)
@@ -574,6 +578,8 @@ class Drive:
         except Exception as exc:  # noqa: BLE001 - recorded: what the function raised
             error = self._performer.describe(exc, None).to_dict() | {"raised": raised_data(exc)}
             event = ev.ExecutionFailed(step_of(exc), error)
+        if self._given_up_late:
+            self._commit_all()
         if machine.verdict is not None:  # it was cancelled, and came to an end all the same: `_end` says so
             return
         self._ending = True
@@ -626,9 +632,10 @@ class Drive:
     def has_inside(self, key: StepKey) -> bool:
         """Whether anything inside of a step is under way."""
         if key == ROOT:
-            return any(i.key != ROOT for i in (*self._under_way, *self._ready))
+            return bool(self._given_up_late) or any(i.key != ROOT for i in (*self._under_way, *self._ready))
         inside = (f"{key}[", f"{key}.", f"{key}/")  # as `is_inside`, for one key and many others
-        return any(i.key.startswith(inside) for i in (*self._under_way, *self._ready))
+        keys = (*(i.key for i in (*self._under_way, *self._ready)), *self._given_up_late)
+        return any(found.startswith(inside) for found in keys)
 
     def cancel(self, carried: Carried) -> None:
         """Cancel a function, as somebody had asked in an earlier life."""
@@ -638,6 +645,10 @@ class Drive:
     def count(self, more: int) -> None:
         """So many more steps bring records by themselves."""
         self.pump.running += more
+
+    def is_under_way(self, key: StepKey) -> bool:
+        """Whether a step, or anything inside of it, is under way."""
+        return any(_is_inside(i.key, key) or i.key == key for i in self._under_way)
 
     def rested(self) -> None:
         """Everything that functions have asked for waits: the execution may be unloaded."""

@@ -11,7 +11,7 @@ import inspect
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import Context, copy_context
 from typing import Any, Protocol
 
@@ -69,6 +69,10 @@ class Driver(Protocol):
 
     def has_inside(self, key: StepKey) -> bool:
         """Whether anything inside of a step is under way."""
+        ...
+
+    def is_under_way(self, key: StepKey) -> bool:
+        """Whether a step, or anything inside of it, is under way."""
         ...
 
     def commit_now(self, events: Sequence[Event]) -> None:
@@ -146,6 +150,8 @@ class Functions:
         self.running: dict[Carried, Flow] = {}
         #: Steps that end because nobody waits for them, and who waits for that end.
         self._draining: list[tuple[StepKey, asyncio.Future[None]]] = []
+        #: Steps that were cancelled, and who goes on when they have ended.
+        self._leaving: list[tuple[StepKey, asyncio.Future[None]]] = []
         #: The variables as the functions of each tree see them; and the steps that set some, as they were told of.
         self._views: dict[StepKey, VariableManager] = {}
         self._told: dict[StepKey, None] = {}
@@ -171,6 +177,8 @@ class Functions:
         self._driver.count(-1)
         task.add_done_callback(lambda _: self._over(carried, flow))
         carried.wait_for(task, failed)
+        if self._session.machine.is_late(key) and not self._trees[flow.tree.root].cancel_soon(key):
+            self._loop.call_soon(self._driver.cancel, carried)
         return LATER
 
     def _over(self, carried: Carried, flow: Flow) -> None:
@@ -273,7 +281,7 @@ class Functions:
         try:
             value, error = await asyncio.shield(done)
         except asyncio.CancelledError:
-            flow.stop(Suspension() if flow.suspended else asyncio.CancelledError())
+            await self._let_go(flow)
             await asyncio.wait([done], timeout=_THREAD_SECONDS)
             raise
         if error is not None:
@@ -281,6 +289,26 @@ class Functions:
                 raise error
             raise HandlerExitError(type(error).__name__, str(error)) from error
         return value
+
+    async def _let_go(self, flow: Flow) -> None:
+        """End what a plain function waits for; where it goes on to tidy up, when that has come to its end."""
+        if flow.suspended or not flow.unanswered:
+            flow.stop(Suspension() if flow.suspended else asyncio.CancelledError())
+            return
+        for asked in [*flow.unanswered]:
+            answer = asked.answer
+            flow.tree.abandon(flow, asked)
+            await self.gone(asked.key)
+            if answer is not None and not answer.done():
+                answer.set_exception(asyncio.CancelledError())
+
+    async def gone(self, key: StepKey) -> None:
+        """Wait until nothing of a step is under way; a second cancellation makes haste."""
+        if self._driver.is_under_way(key):
+            gone = self._loop.create_future()
+            self._leaving.append((key, gone))
+            with suppress(asyncio.CancelledError):
+                await gone
 
     # -- what the drive asks -------------------------------------------------------------------------------------------
 
@@ -297,9 +325,10 @@ class Functions:
 
     def resting(self, ends: bool) -> int:
         """How many of the steps under way are functions that do nothing now: with `ends` all that are."""
-        if not self.running or self._draining:
+        if not self.running or self._draining or self._leaving:
             return 0
         rests = bool(self._trees) and all(tree.resting for tree in self._trees.values())
+        rests = rests and not any(carried.cancelled for carried in self.running)  # those are about to tidy up
         return len(self.running) if ends or rests else 0
 
     def suspend(self) -> list[Carried]:
@@ -315,6 +344,11 @@ class Functions:
 
     def ended(self) -> None:
         """Something that was under way has ended."""
+        for key, gone in [*self._leaving]:
+            if not self._driver.is_under_way(key):
+                self._leaving.remove((key, gone))
+                if not gone.done():
+                    gone.set_result(None)
         for key, drained in [*self._draining]:
             if not self._driver.has_inside(key):
                 self._draining.remove((key, drained))
@@ -332,10 +366,18 @@ class Functions:
         step = self._session.record.steps[key]
         return self._session.outcomes.get(key, 0), step.ended_at or 0.0
 
-    def cancelled_at(self) -> int | None:
-        """The position at which somebody gave the execution up."""
-        record = self._session.record
-        return record.cancelled_at if record.cancel is not None else None
+    def begun_at(self, key: StepKey) -> int:
+        """The position at which a step began."""
+        return self._session.beginnings.get(key, 0)
+
+    def cancelled(self, root: StepKey) -> Iterator[tuple[int, StepKey]]:
+        """Which of these functions were to end, and at which position."""
+        record, machine = self._session.record, self._session.machine
+        if record.cancel is not None:
+            yield record.cancelled_at, root
+        for key, position in self._session.deadlines.items():
+            if machine.is_late(key) and (key == root or root == ROOT or is_inside(key, root)):
+                yield position, key
 
     def status(self, key: StepKey) -> StepStatus | None:
         """Where a step stands."""
@@ -435,17 +477,17 @@ class Functions:
         """Nobody waits for a step any more."""
         self._driver.give_up(asked.key, "nobody waits for it any more")
 
-    def cancel(self, root: StepKey) -> None:
-        """Cancel a function, as somebody had asked in an earlier life."""
+    def cancel(self, key: StepKey) -> None:
+        """Cancel a function, as was to be in an earlier life."""
         self._driver.begin([])
         for carried, flow in [*self.running.items()]:
-            if flow.key == root:
+            if flow.key == key:
                 self._driver.cancel(carried)
 
     def cancels_later(self, carried: Carried) -> bool:
-        """Whether a function is cancelled when it has come to where it stood, so that it tidies up what it had begun."""
+        """Whether a function is cancelled when it is where it stood, so that it tidies up what it had begun."""
         flow = self.running.get(carried)
-        return flow is not None and not flow.ended and self._trees[flow.tree.root].cancel_soon()
+        return flow is not None and not flow.ended and self._trees[flow.tree.root].cancel_soon(flow.key)
 
     def stuck(self, error: NonDeterminismError) -> None:
         """The functions ask for other steps than the journal holds."""
@@ -455,9 +497,10 @@ class Functions:
         """Everything that was asked for waits."""
         self._driver.rested()
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait so long, by the clock of the execution."""
-        await self._clock.sleep(seconds)
+    async def linger(self, seconds: float) -> None:
+        """Wait for so many real seconds; the clock of the execution does not jump meanwhile."""
+        with getattr(self._clock, "held", nullcontext)():
+            await asyncio.sleep(seconds)
 
     # -- what functions have beside (flow.Services) --------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from orchestrator.execution.driver import Prepared
 from orchestrator.journal.codec import Encoded
@@ -12,9 +12,6 @@ from orchestrator.pipelines.definition import StepDef
 from orchestrator.pipelines.plan import CallSpec, Plan, PlannedStep
 from orchestrator.pipelines.templates import Compiled
 from orchestrator.types import StepKey
-
-if TYPE_CHECKING:
-    from orchestrator.execution.flow.flows import Flow
 
 #: Makes the work of a call afresh for each attempt; a call in a `map` is given the arguments of its item.
 Make: TypeAlias = Callable[[Any], Prepared]
@@ -65,16 +62,30 @@ class Asked:
     make: Make
     where: str = ""
     is_function: bool = False
-    alternatives: Mapping[str, tuple[PlannedStep, Make]] = field(default_factory=dict)
+    alternatives: Mapping[str, tuple[PlannedStep, Make]] = field(default_factory=lambda: _NONE)
     plan: Plan | None = None
     model: Encoded | None = None
     graph: Encoded | None = None
     #: What looks whether its effect has happened.
     verify: Callable[..., Any] | None = None
     generation: int = 0
-    #: The function that asked for it, from when it did.
-    flow: Flow | None = None
+    #: The function that asked for it (a Flow), from when it did.
+    flow: Any = None
     #: Who waits for it; None before anybody does.
     answer: Answer | None = None
     #: Whether whoever awaits it is the function itself, and not a task that it made.
     by_root: bool = False
+    #: The task that waits for it, in an async function.
+    task: Any = None
+
+    def close(self) -> None:
+        """It has its outcome: what it was called with, and what came of it, is not kept here."""
+        self.answer = self.task = None
+        self.make, self.alternatives = _over, _NONE
+
+
+_NONE: Mapping[str, tuple[PlannedStep, Make]] = {}
+
+
+def _over(_: Any) -> Prepared:
+    raise RuntimeError("this call has its outcome, and is not made again")

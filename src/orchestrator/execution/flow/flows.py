@@ -78,6 +78,10 @@ class Services(Protocol):
         """The variables as this function sees them."""
         ...
 
+    async def gone(self, key: StepKey) -> None:
+        """Wait until nothing of a step is under way."""
+        ...
+
     async def spawn(self, function: Any, arguments: Mapping[str, Any], execution_id: str) -> str:
         """Start an execution of its own."""
         ...
@@ -123,7 +127,7 @@ class Flow:
 
     def _who(self) -> Any:
         if not self.is_async:
-            return threading.get_ident()
+            return threading.current_thread()  # a number would be that of a later thread, too
         try:
             return asyncio.current_task()
         except RuntimeError:
@@ -142,7 +146,8 @@ class Flow:
         self.called.pop(asked, None)
         if self.suspended:
             raise Suspension
-        asked.by_root = asyncio.current_task() is self.runs_in
+        asked.task = asyncio.current_task()
+        asked.by_root = asked.task is self.runs_in
         answer = self.loop.create_future()
         asked.answer = answer
         self.tree.ask(self, asked)
@@ -150,6 +155,8 @@ class Flow:
             return await answer
         except asyncio.CancelledError:
             self.tree.abandon(self, asked)
+            if not self.suspended:  # what it did has ended before whoever called it tidies up, as in any program
+                await self.services.gone(asked.key)
             raise
 
     def wait(self, asked: Asked) -> Any:

@@ -7,6 +7,7 @@ refused when it happens for the first time, whether the order would have mattere
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 from urllib.parse import quote
 
@@ -19,19 +20,19 @@ class Names:
     __slots__ = ("_used",)
 
     def __init__(self) -> None:
-        #: Name -> how often it was used, and by which task.
-        self._used: dict[str, tuple[int, Any]] = {}
+        #: Name -> how often it was used, and by which task; one that has ended is not kept.
+        self._used: dict[str, tuple[int, weakref.ref[Any] | None]] = {}
 
     def take(self, name: str, task: Any, where: str, function: str) -> str:
         """The next key of this name. Raises ConcurrentNameError where another task uses it."""
         used = self._used.get(name)
         if used is None:
-            self._used[name] = (1, task)
+            self._used[name] = (1, weakref.ref(task) if task is not None else None)
             return name
         count, owner = used
-        if owner != task:
+        if (owner() if owner is not None else None) is not task or (owner is None) != (task is None):
             raise ConcurrentNameError(name, function, where)
-        self._used[name] = (count + 1, task)
+        self._used[name] = (count + 1, owner)
         return f"{name}#{count + 1}"
 
 

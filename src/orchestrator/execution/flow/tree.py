@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from orchestrator.errors import NonDeterminismError
 from orchestrator.execution.flow.asked import Asked
@@ -33,6 +33,10 @@ _STUCK_SECONDS = 0.05
 _STUCK_TASKS_SECONDS = 10.0
 #: So many passes of a loop that is never quiet are enough for what follows from an outcome.
 _PASSES = 50
+#: A position after all that the journal has.
+_NOW = 2**62
+#: The position of an outcome and its step; or at which a function was to end, and which.
+_Item: TypeAlias = tuple[int, StepKey, bool]
 _ENDED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED, StepStatus.FAILED})
 
 
@@ -49,8 +53,12 @@ class Outside(Protocol):
         """The position of a step's outcome, and its time."""
         ...
 
-    def cancelled_at(self) -> int | None:
-        """The position at which somebody gave the execution up; None where nobody did."""
+    def begun_at(self, key: StepKey) -> int:
+        """The position at which a step began."""
+        ...
+
+    def cancelled(self, root: StepKey) -> Iterator[tuple[int, StepKey]]:
+        """Which of these functions were to end, and at which position: given up by somebody, or their time was over."""
         ...
 
     def status(self, key: StepKey) -> StepStatus | None:
@@ -82,8 +90,8 @@ class Outside(Protocol):
         """Nobody waits for a step any more."""
         ...
 
-    def cancel(self, root: StepKey) -> None:
-        """Cancel the function, as somebody had asked in an earlier life."""
+    def cancel(self, flow: StepKey) -> None:
+        """Cancel a function, as was to be in an earlier life."""
         ...
 
     def stuck(self, error: NonDeterminismError) -> None:
@@ -94,8 +102,8 @@ class Outside(Protocol):
         """Everything that was asked for waits."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait so long, by the clock of the execution."""
+    async def linger(self, seconds: float) -> None:
+        """Wait for so many real seconds; the clock of the execution does not jump meanwhile."""
         ...
 
 
@@ -109,15 +117,15 @@ class FlowTree:
         self._outside, self._loop = outside, loop
         #: What the journal has and nobody has asked for yet, and the outcomes that were not told yet, in their order.
         self._expected: dict[StepKey, None] = {}
-        order: list[tuple[int, StepKey | None]] = []
+        order: list[_Item] = []
         for key, status in self._known(root):
             self._expected[key] = None
             if status in _ENDED:
-                order.append((outside.ended_at(key)[0], key))
-        if (cancelled := outside.cancelled_at()) is not None:
-            order.append((cancelled, None))
-        order.sort(key=lambda item: item[0])
-        self._order = deque(order)
+                order.append((outside.ended_at(key)[0], key, False))
+        order += [(position, flow, True) for position, flow in outside.cancelled(root)]
+        self._order = deque(sorted(order))
+        #: Where each of these began. An outcome is told when all that began before it was asked for, as it was then.
+        self._begun = deque(sorted((outside.begun_at(key), key) for key in self._expected))
         #: Asked for: with an outcome that is not to be told yet; to be begun when all is replayed; never to be told.
         self._ready: dict[StepKey, Asked] = {}
         self._held: list[Asked] = []
@@ -144,8 +152,8 @@ class FlowTree:
 
     @property
     def _cancel_is_next(self) -> bool:
-        """Whether everything was told that came before somebody gave the execution up."""
-        return bool(self._order) and self._order[0][1] is None
+        """Whether everything was told that came before a function was to end."""
+        return bool(self._order) and self._order[0][2]
 
     @property
     def old(self) -> bool:
@@ -156,10 +164,10 @@ class FlowTree:
         """Whether the journal has a call that was not asked for yet."""
         return key in self._expected
 
-    def cancel_soon(self) -> bool:
-        """Somebody gives the execution up now: whether that is told after what the journal has."""
-        if self.replaying and all(key is not None for _, key in self._order):
-            self._order.append((0, None))
+    def cancel_soon(self, flow: StepKey) -> bool:
+        """A function is to end now: whether that is told after what the journal has, so that it is where it stood."""
+        if self.replaying and (flow, True) not in [item[1:] for item in self._order]:
+            self._order.append((_NOW, flow, True))
             self._look_for_end()
         return self.replaying
 
@@ -184,7 +192,6 @@ class FlowTree:
         status = self._outside.status(key)
         if status in _ENDED:
             self._ready[key] = asked
-            self._loop.call_soon(self._deliver)  # as in the first life, other tasks have their turn meanwhile
         elif status is StepStatus.CANCELLED:
             self._parked[key] = asked
         elif asked.is_function:
@@ -192,6 +199,8 @@ class FlowTree:
         else:
             self._held.append(asked)
         self._look_for_end()
+        if self._order:
+            self._loop.call_soon(self._deliver)  # as in the first life, other tasks have their turn meanwhile
 
     def perform(self, flow: Flow, asked: Asked) -> Any:
         """Do a call before returning: what came of it, now or in an earlier life."""
@@ -212,6 +221,7 @@ class FlowTree:
         if not self.replaying and (self._held or self._ready):
             self._loop.call_soon(self._look_for_end)
         value = self._outside.perform(asked)
+        asked.close()
         self._at(flow, asked.key)
         return value
 
@@ -249,7 +259,7 @@ class FlowTree:
         elif asked is not None:
             if asked.is_function and self.replaying:  # its time was over: it asks for nothing more
                 self._expected = {known: None for known in self._expected if not is_inside(known, key)}
-                self._order = deque(item for item in self._order if item[1] is None or not is_inside(item[1], key))
+                self._order = deque(item for item in self._order if not is_inside(item[1], key))
             self._untold.append(asked)
             self._tell()
             self._stir()
@@ -273,9 +283,13 @@ class FlowTree:
     def _deliver(self) -> None:
         """Tell the next outcome of earlier lives, in their order, where it was asked for."""
         while self._order and not self._telling:
-            key = self._order[0][1]
-            if key is None:
+            position, key, cancels = self._order[0]
+            if cancels:
                 self._watch()
+                return
+            if self._is_early(position):
+                if self._ready or self._held:
+                    self._watch()
                 return
             asked = self._ready.pop(key, None)
             if asked is None:
@@ -288,6 +302,12 @@ class FlowTree:
             self._order.popleft()
             self._answer(asked)
         self._look_for_end()
+
+    def _is_early(self, position: int) -> bool:
+        """Whether something was not asked for yet that had begun before this position."""
+        while self._begun and self._begun[0][1] not in self._expected:
+            self._begun.popleft()
+        return bool(self._begun) and self._begun[0][0] < position
 
     def _look_for_end(self) -> None:
         """Begin what is new, where everything that the journal has was asked for."""
@@ -305,6 +325,7 @@ class FlowTree:
             del flow.unanswered[asked]
             self._at(flow, asked.key)
         answer = asked.answer
+        asked.close()
         if answer is None or answer.done():
             return
         self._telling = True
@@ -322,7 +343,7 @@ class FlowTree:
     def end(self, flow: Flow) -> None:
         """A function has ended. Raises NonDeterminismError where the journal has outcomes that it did not ask for."""
         self.flows.pop(flow.key, None)
-        lost = [key for _, key in self._order if key in self._expected and _owner(key) == flow.key]
+        lost = [key for _, key, _ in self._order if key in self._expected and _owner(key) == flow.key]
         if lost and not (flow.suspended or flow.cancelled):
             raise self._error(flow, lost, [])
         for asked in [*flow.unanswered]:
@@ -339,19 +360,29 @@ class FlowTree:
     def look(self) -> None:
         """Rest soon, where everything that was asked for waits."""
         if self._waits() and self._rest_timer is None:
-            # By the loop, and by the clock of the execution: one that jumps to the next time comes by here first.
             self._rest_timer = self._loop.create_task(self._soon(self._activity))
 
     async def _soon(self, activity: int) -> None:
-        asleep = [
-            asyncio.ensure_future(wait) for wait in (asyncio.sleep(REST_SECONDS), self._outside.sleep(REST_SECONDS))
-        ]
-        try:
-            await asyncio.wait(asleep, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in asleep:
-                one.cancel()
+        """Rest where the function itself waits for a call; else when nothing has happened for a while.
+
+        Not while it has given itself a time (`asyncio.timeout`), which would be over when it is loaded again.
+        """
+        root = self.flows.get(self.root)
+        if root is None or not self._is_blocked(root):
+            await self._outside.linger(REST_SECONDS)
+        while activity == self._activity and self._is_timed():
+            await self._outside.linger(REST_SECONDS)
         self._rest(activity)
+
+    def _is_timed(self) -> bool:
+        """Whether an `asyncio.timeout` of a task that waits here is to come. Asked of the loop, as far as that says."""
+        tasks = {flow.runs_in for flow in self.flows.values()}
+        tasks.update(asked.task for flow in self.flows.values() for asked in flow.unanswered)
+        for handle in getattr(self._loop, "_scheduled", ()):
+            timeout = getattr(getattr(handle, "_callback", None), "__self__", None)
+            if isinstance(timeout, asyncio.Timeout) and not handle.cancelled() and timeout._task in tasks:  # type: ignore[attr-defined]
+                return True
+        return False
 
     def _waits(self) -> bool:
         if self._held or self._ready or self._untold or not self._outside.anything_waits:
@@ -381,9 +412,9 @@ class FlowTree:
         if activity != self._activity:
             since = self._loop.time()
         elif self._cancel_is_next:
-            self._order.popleft()
+            flow = self._order.popleft()[1]
             self._stir()
-            self._outside.cancel(self.root)
+            self._outside.cancel(flow)
             self._deliver()
             return
         elif self.replaying and (self._held or self._ready):
@@ -406,7 +437,7 @@ class FlowTree:
         return len(self.flows) == 1 and not flow.unanswered and not flow.called
 
     def _surprise(self, asked: list[Asked]) -> NonDeterminismError:
-        recorded = [key for _, key in self._order if key in self._expected] or list(self._expected)
+        recorded = [key for _, key, _ in self._order if key in self._expected] or list(self._expected)
         flow = next(iter(self.flows.values()))
         return self._error(flow, recorded, [(a.key, a.where) for a in asked])
 

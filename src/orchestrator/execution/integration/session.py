@@ -35,7 +35,7 @@ from orchestrator.journal import events as ev
 from orchestrator.journal.codec import Encoded, decode
 from orchestrator.journal.events import Entry, Event
 from orchestrator.journal.fold import ExecutionRecord, Writes
-from orchestrator.journal.keys import is_step
+from orchestrator.journal.keys import is_step, owners_of
 from orchestrator.journal.records import blobs_of, encode_body
 from orchestrator.journal.store import Append, Commit, Lease, OnDone, Store, Summary
 from orchestrator.pipelines.definition import fingerprint_of, members_of, steps_of
@@ -58,6 +58,7 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
+_BEGINNINGS = (ev.StepStarted, ev.StepWaiting, ev.LoopExpanded, ev.BlockEntered)
 _OUTCOMES = (ev.StepSucceeded, ev.StepSkipped, ev.StepFailed, ev.StepCancelled)
 #: Nothing of this life follows them: the lease is given back with their commit.
 _LAST_EVENTS = (ev.ExecutionCompleted, ev.ExecutionFailed, ev.ExecutionPaused, ev.ExecutionCancelled)
@@ -84,6 +85,8 @@ class Session:
     watcher: Callable[[Entry], None] = lambda _entry: None
     #: Where durable functions run: the position of each step's outcome, and what each has set that set variables.
     outcomes: dict[StepKey, int] = field(default_factory=dict)
+    beginnings: dict[StepKey, int] = field(default_factory=dict)
+    deadlines: dict[StepKey, int] = field(default_factory=dict)
     written: dict[StepKey, Writes] = field(default_factory=dict)
     #: Calls of a durable function after which a checkpoint is made.
     important: set[StepKey] = field(default_factory=set)
@@ -267,11 +270,26 @@ class Session:
         event = entry.event
         if self.machine.has_calls and isinstance(event, _OUTCOMES):
             self.outcomes[event.key] = entry.position
+            self.beginnings.setdefault(event.key, entry.position)
             if type(event) is ev.StepSucceeded and event.writes:
                 self.written[event.key] = event.writes
+        elif self.machine.has_calls:
+            self._note_call(event, entry.position)
         if isinstance(event, ev.BlockEntered) and event.model is not None:
             self._bring(event.pipeline, event.model, event.graph)
         return self.machine.apply(event)
+
+    def _note_call(self, event: Event, position: int) -> None:
+        """Where each step began, of its latest generation, and where its time was over."""
+        if isinstance(event, _BEGINNINGS):
+            self.beginnings.setdefault(event.key, position)
+        elif isinstance(event, ev.DeadlinePassed):
+            self.deadlines[event.key] = position
+        elif isinstance(event, ev.ExecutionRetried | ev.ExecutionRestored | ev.ExecutionRerun):
+            kept = () if isinstance(event, ev.ExecutionRetried) else event.expanded
+            anew = {key for key in event.keys if key not in kept}
+            for key in [k for k in self.beginnings if k in anew or any(owner in anew for owner in owners_of(k))]:
+                del self.beginnings[key]
 
     def _bring(self, ref: str, model: Encoded, graph: Encoded | None) -> None:
         """A durable function runs a pipeline that it was given."""

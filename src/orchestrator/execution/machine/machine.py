@@ -44,6 +44,9 @@ from orchestrator.status import ENDED as ENDED_EXECUTIONS
 from orchestrator.status import EXECUTION_MOVES, STEP_MOVES, Closing, ExecutionStatus, StepStatus, check_move
 from orchestrator.types import StepKey
 
+#: A durable function of which this is said runs on in a later life: one whose time is over tidies up.
+_GOES_ON = (None, Closing.TIMED_OUT)
+
 
 class Machine(MachineReader):
     """The state of one execution, as far as it decides what is next.
@@ -201,7 +204,11 @@ class Machine(MachineReader):
             if frame is self._root:
                 if not frame.never_began:  # also where it was cancelled: it tidies up
                     yield Execute(ROOT, frame.life)
-            elif frame.closing is None and frame.parent is not None and not self._is_closed(frame.parent, frame.owner):
+            elif (
+                frame.closing in _GOES_ON
+                and frame.parent is not None
+                and not self._is_closed(frame.parent, frame.owner)
+            ):
                 yield Execute(frame.owner, self._find(frame.owner)[1].generation)
             return
         if isinstance(frame, GraphFrame):

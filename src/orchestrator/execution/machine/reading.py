@@ -271,6 +271,11 @@ class MachineReader:
         """Whether a step runs a durable function now (`""`: whether the pipeline is one)."""
         return isinstance(self._frames.get(key), CallsFrame)
 
+    def is_late(self, key: StepKey) -> bool:
+        """Whether the time is over of the attempt of a step that holds others."""
+        frame = self._frames.get(key)
+        return frame is not None and frame.closing is Closing.TIMED_OUT
+
     def is_asleep(self, key: StepKey) -> bool:
         """Whether a step is a call that its function has not asked for in this life, or inside of one."""
         while True:
