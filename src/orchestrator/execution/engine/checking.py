@@ -61,6 +61,7 @@ class _Looker:
     error: NonDeterminismError | None = None
     tasks: list[_Task] = field(default_factory=list)
     activity: int = 0
+    _looks: int = 0
     performer: Performer = field(init=False)
 
     def run(self, key: StepKey, work: PythonCall) -> _Task:
@@ -110,6 +111,19 @@ class _Looker:
 
     def count(self, more: int) -> None:
         return
+
+    def look_soon(self, look: Callable[[], None]) -> None:
+        self._looks += 1
+        self.loop.call_soon(self._looked, look)
+
+    def _looked(self, look: Callable[[], None]) -> None:
+        self._looks -= 1
+        look()
+
+    @property
+    def is_quiet(self) -> bool:
+        ready = getattr(self.loop, "_ready", None)
+        return ready is not None and len(ready) <= self._looks
 
     def cancel(self, carried: Carried) -> None:
         carried.cancel()

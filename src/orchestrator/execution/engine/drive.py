@@ -312,6 +312,8 @@ class Drive:
         for instruction, carried in [*self._under_way.items()]:
             if carried in self._stopped:  # asked already; once more would make haste
                 continue
+            if self._ending and instruction.key == ROOT:  # it has its end, and is about to record it
+                continue
             mine = _is_inside(instruction.key, owner) or (instruction.key == owner and machine.is_function(owner))
             if mine and not machine.protects(instruction.key) and not self._functions.cancels_later(carried):
                 self._stopped[carried] = now
@@ -649,6 +651,15 @@ class Drive:
     def is_under_way(self, key: StepKey) -> bool:
         """Whether a step, or anything inside of it, is under way."""
         return any(_is_inside(i.key, key) or i.key == key for i in self._under_way)
+
+    def look_soon(self, look: Callable[[], None]) -> None:
+        """In the next pass of the loop; it counts as nothing that is left to do."""
+        self.pump.look_soon(look)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the loop has nothing left to do."""
+        return self.pump.is_quiet
 
     def rested(self) -> None:
         """Everything that functions have asked for waits: the execution may be unloaded."""

@@ -99,6 +99,15 @@ class Driver(Protocol):
         """So many more steps bring records by themselves: a function does not, its calls do."""
         ...
 
+    def look_soon(self, look: Callable[[], None]) -> None:
+        """In the next pass of the loop; it counts as nothing that is left to do."""
+        ...
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the loop has nothing left to do."""
+        ...
+
 
 class Performs(Protocol):
     """Who performs for the steps: see `performer.Performer`."""
@@ -488,6 +497,19 @@ class Functions:
         """Whether a function is cancelled when it is where it stood, so that it tidies up what it had begun."""
         flow = self.running.get(carried)
         return flow is not None and not flow.ended and self._trees[flow.tree.root].cancel_soon(flow.key)
+
+    def count(self, more: int) -> None:
+        """So many more outcomes are about to be told, each of which may bring records."""
+        self._driver.count(more)
+
+    def look_soon(self, look: Callable[[], None]) -> None:
+        """In the next pass of the loop; it counts as nothing that is left to do."""
+        self._driver.look_soon(look)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the loop has nothing left to do."""
+        return self._driver.is_quiet
 
     def stuck(self, error: NonDeterminismError) -> None:
         """The functions ask for other steps than the journal holds."""

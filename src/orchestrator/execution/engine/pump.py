@@ -55,6 +55,8 @@ class Pump:
     _quiet: int = 0
     _scheduled: bool = False
     _in_thread: bool = False
+    #: What waits for the loop to be quiet, in the queue of that.
+    _looks: int = 0
 
     def request(self, source: Source | None = None) -> None:
         """Flush soon; `source` has events to seal."""
@@ -63,7 +65,22 @@ class Pump:
             self._dirty[source] = None
         if not self._scheduled:
             self._scheduled = True
-            self.loop.call_soon(self._look)
+            self.look_soon(self._look)
+
+    def look_soon(self, look: Callable[[], None]) -> None:
+        """In the next pass of the loop; it counts as nothing that is left to do."""
+        self._looks += 1
+        self.loop.call_soon(self._looked, look)
+
+    def _looked(self, look: Callable[[], None]) -> None:
+        self._looks -= 1
+        look()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the loop has nothing left to do in this pass or the next."""
+        ready = getattr(self.loop, "_ready", None)  # a loop of another kind does not say
+        return ready is not None and len(ready) <= self._looks
 
     def request_lazily(self, source: Source) -> None:
         """Flush within `LAZY_SECONDS`, unless the source's events have gone with others by then."""
@@ -92,7 +109,7 @@ class Pump:
         else:
             self._quiet += 1
         if self.running > 1 and self._quiet < _QUIET_PASSES and self._passes < _MOST_PASSES:
-            self.loop.call_soon(self._look)
+            self.look_soon(self._look)
         elif not self._in_thread:  # else `_back` flushes
             self._flush()
 

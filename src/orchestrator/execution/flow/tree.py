@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from orchestrator.errors import NonDeterminismError
@@ -94,6 +94,19 @@ class Outside(Protocol):
         """Cancel a function, as was to be in an earlier life."""
         ...
 
+    def count(self, more: int) -> None:
+        """So many more outcomes are about to be told, each of which may bring records."""
+        ...
+
+    def look_soon(self, look: Callable[[], None]) -> None:
+        """In the next pass of the loop; it counts as nothing that is left to do."""
+        ...
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the loop has nothing left to do."""
+        ...
+
     def stuck(self, error: NonDeterminismError) -> None:
         """The functions ask for other steps than the journal holds."""
         ...
@@ -134,6 +147,7 @@ class FlowTree:
         #: Outcomes of this life that are to be told yet; whether the functions still do what follows from one.
         self._untold: deque[Asked] = deque()
         self._telling = False
+        self._passes = 0
         self._activity = 0
         self._rest_timer: asyncio.Task[None] | None = None
         self._watch_timer: asyncio.TimerHandle | None = None
@@ -261,6 +275,7 @@ class FlowTree:
                 self._expected = {known: None for known in self._expected if not is_inside(known, key)}
                 self._order = deque(item for item in self._order if not is_inside(item[1], key))
             self._untold.append(asked)
+            self._outside.count(1)
             self._tell()
             self._stir()
             self.look()
@@ -269,12 +284,14 @@ class FlowTree:
         """Tell the next outcome, where the functions have done what follows from the last one."""
         self._deliver()
         while self._untold and not self._telling:
+            self._outside.count(-1)
             self._answer(self._untold.popleft())
 
-    def _digest(self, passes: int = _PASSES) -> None:
+    def _digest(self) -> None:
         """Look whether anything is left to do in this pass of the loop or the next."""
-        if passes and getattr(self._loop, "_ready", True):  # a loop of another kind does not say
-            self._loop.call_soon(self._digest, passes - 1)
+        self._passes += 1
+        if self._passes < _PASSES and not self._outside.is_quiet:
+            self._outside.look_soon(self._digest)
         else:
             self._telling = False
             self._tell()
@@ -328,8 +345,8 @@ class FlowTree:
         asked.close()
         if answer is None or answer.done():
             return
-        self._telling = True
-        self._loop.call_soon(self._digest)
+        self._telling, self._passes = True, 0
+        self._outside.look_soon(self._digest)
         try:
             value = self._outside.outcome(asked.key)
         except Exception as exc:  # noqa: BLE001 - raised where the function waits
@@ -446,6 +463,8 @@ class FlowTree:
 
     def close(self) -> None:
         """Nothing of it goes on."""
+        self._outside.count(-len(self._untold))
+        self._untold.clear()
         for timer in (self._rest_timer, self._watch_timer):
             if timer is not None:
                 timer.cancel()
