@@ -328,6 +328,7 @@ class Functions:
             self._performer.places.called.pop(event.key, None)  # with its arguments, and who waited for it
             for tree in self._trees.values():
                 tree.ended(event.key)
+                tree.look()
         elif isinstance(event, ev.StepWaiting | ev.InterventionRequested):
             for tree in self._trees.values():
                 tree.look()

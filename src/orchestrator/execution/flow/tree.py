@@ -252,6 +252,7 @@ class FlowTree:
         if self._live.pop(key, None) is not None and not flow.suspended:
             self._outside.abandon(asked)
         self._deliver()
+        self.look()
 
     def _drop(self, flow: Flow, asked: Asked) -> None:
         flow.unanswered.pop(asked, None)
@@ -286,6 +287,11 @@ class FlowTree:
         while self._untold and not self._telling:
             self._outside.count(-1)
             self._answer(self._untold.popleft())
+
+    def _let_digest(self) -> None:
+        """Something is told: the next thing when the functions have done what follows from it."""
+        self._telling, self._passes = True, 0
+        self._outside.look_soon(self._digest)
 
     def _digest(self) -> None:
         """Look whether anything is left to do in this pass of the loop or the next."""
@@ -345,8 +351,7 @@ class FlowTree:
         asked.close()
         if answer is None or answer.done():
             return
-        self._telling, self._passes = True, 0
-        self._outside.look_soon(self._digest)
+        self._let_digest()
         try:
             value = self._outside.outcome(asked.key)
         except Exception as exc:  # noqa: BLE001 - raised where the function waits
@@ -432,7 +437,7 @@ class FlowTree:
             flow = self._order.popleft()[1]
             self._stir()
             self._outside.cancel(flow)
-            self._deliver()
+            self._let_digest()
             return
         elif self.replaying and (self._held or self._ready):
             root = self.flows.get(self.root)
