@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS     ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format mutants flows fuzz bench bench-quick growth waiting functions peers audit docs lock clean
+.PHONY: help demo test lint format mutants flows random fuzz bench bench-quick growth waiting functions peers audit docs lock clean
 
 help:           ## what can be made here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s%s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ mutants: .venv/.dev ## break the code on purpose, one way at a time; the tests m
 
 flows: .venv/.dev ## thousands of random pipelines against the engine, cut and restarted (ARGS="--examples 5000 --seed 1")
 	@$(BIN)/python -m tests.machine.flow $(ARGS)
+
+random: .venv/.dev ## the same with random durable functions (ARGS="--examples 5000 --seed 1")
+	@$(BIN)/python -m tests.machine.functions $(ARGS)
 
 bench: .venv/.dev peers ## measure beside the peers and the disk (a quarter of an hour) into benchmarks/RESULTS.md, charts/, ROOMS.md
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -148,10 +148,11 @@ class ConcurrentNameError(InputError):
 
     def __init__(self, name: str, function: str, where: str) -> None:
         self.name, self.function, self.where = name, function, where
+        step = name.rpartition(":")[0].rpartition(":")[2] or name
         super().__init__(
             f"{where}: step {name!r} is called by two concurrent tasks of {function!r}, and which of them is first "
             f'would decide their keys; give the step a key of its own (`@step(key="{{parameter}}")`, or '
-            f"`{name}.with_key(...)(...)`), call it before the tasks are made (`gather({name}(a), {name}(b))`), or "
+            f"`{step}.with_key(...)(...)`), call it before the tasks are made (`gather({step}(a), {step}(b))`), or "
             'give each task a name (`with flow("left"):`)'
         )
 

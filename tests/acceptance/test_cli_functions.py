@@ -391,7 +391,7 @@ def test_code_that_cannot_follow_is_refused_and_harms_nothing(folder: Path) -> N
     assert "Traceback" not in done.stderr
     assert as_json(folder, "show", "a")["status"] == "paused"
     state, _, reason = orchestrator(folder, "show", "a", COLUMNS="400").stdout.splitlines()[:3]
-    assert state == "asks  a  paused" and reason.startswith("its code asks for other steps than its journal holds")
+    assert state == "asks  a  paused" and reason.startswith("its code does not fit what is recorded")
     again = orchestrator(folder, "run", "trips:asks", "--id", "a", exits=2, COLUMNS="400").stderr
     assert again == done.stderr
     change(folder, "await double(1)\n    said", 'await fetch("Rome")\n    said')

@@ -24,7 +24,7 @@ from orchestrator.execution.flow import Asked, Given, Here, Make, here, keyed, p
 from orchestrator.execution.flow.current import enter, exit_
 from orchestrator.execution.variables import VariableManager
 from orchestrator.functions.options import Span
-from orchestrator.functions.source import where_called
+from orchestrator.functions.source import is_name, where_called
 from orchestrator.functions.steps import PACKAGE, take_key
 from orchestrator.pipelines.definition import CHOICES, ErrorRuleDef, StepDef
 from orchestrator.pipelines.durations import seconds
@@ -103,7 +103,9 @@ def approve(
     from orchestrator.pipelines.step_model import Step
 
     options = tuple(choices)
-    given: dict[str, Any] = {"id": name, "approve": str(prompt).replace("${", "$${"), "choices": list(options)}
+    if not is_name(name):
+        raise InputError(f"{name!r} cannot be the name of a question; use letters, digits, _ and -, no digit first")
+    given: dict[str, Any] = {"id": "approve", "approve": str(prompt).replace("${", "$${"), "choices": list(options)}
     if form:
         given["form"] = dict(form)
     if default is not None:

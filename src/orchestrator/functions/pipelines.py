@@ -18,7 +18,14 @@ from orchestrator.execution.driver import PythonCall
 from orchestrator.execution.flow import Asked, Here, here, keyed, planned
 from orchestrator.functions.lint import warn_of_chance
 from orchestrator.functions.options import Retry, Span, definition_of
-from orchestrator.functions.source import check_defaults, check_function, named, place_of_function, where_called
+from orchestrator.functions.source import (
+    check_defaults,
+    check_function,
+    named,
+    place_of_function,
+    signature_of,
+    where_called,
+)
 from orchestrator.functions.steps import PACKAGE, _async_flow, _own, _plain_flow, take_key
 from orchestrator.journal.codec import IMMUTABLE
 from orchestrator.pipelines.definition import FunctionDef
@@ -69,7 +76,7 @@ class PipelineFunction(Generic[P, T]):
     @cached_property
     def signature(self) -> inspect.Signature:
         """That of the function."""
-        return inspect.signature(self.function)
+        return signature_of(self.function)
 
     @cached_property
     def planned(self) -> PlannedStep:

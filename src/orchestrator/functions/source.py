@@ -16,6 +16,12 @@ from orchestrator.journal.codec import program_name
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _INSTALLED = tuple(f"{path}{os.sep}" for name in ("purelib", "platlib", "stdlib") if (path := sysconfig.get_path(name)))
+#: From Python 3.14 on annotations are evaluated when somebody asks for them.
+_FORMAT: dict[str, Any] = {}
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    _FORMAT = {"annotation_format": Format.FORWARDREF}
 _MUTABLE = (list, dict, set, bytearray)
 
 
@@ -45,11 +51,21 @@ def named(function: Callable[..., Any], name: str | None, what: str) -> str:
     found = name if name is not None else function.__name__
     if found == "<lambda>":
         raise InputError(f"{where}: a lambda has no name to be recorded under; write a `def`, or `@{what}(name=...)`")
-    if not _NAME.fullmatch(found):
+    if not is_name(found):
         raise InputError(
             f"{where}: {found!r} cannot be the name of a {what}; use letters, digits, _ and -, a letter or _ first"
         )
     return found
+
+
+def is_name(name: str) -> bool:
+    """Whether a text can be the name of a step."""
+    return bool(_NAME.fullmatch(name))
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a function; annotations that are there for a type checker alone need not be resolvable."""
+    return inspect.signature(function, **_FORMAT)
 
 
 def check_function(function: Any, what: str) -> None:
@@ -68,7 +84,7 @@ def check_function(function: Any, what: str) -> None:
 
 def check_defaults(function: Callable[..., Any]) -> None:
     """Raise InputError for a default that one execution would share with the next."""
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in signature_of(function).parameters.items():
         if isinstance(parameter.default, _MUTABLE):
             raise InputError(
                 f"{_line_of(function)}: the default of {name!r} of pipeline {function.__name__!r} can be changed "

@@ -19,7 +19,7 @@ from orchestrator.execution.driver import PythonCall
 from orchestrator.execution.flow import Asked, Flow, Here, Make, here, keyed, planned
 from orchestrator.execution.variables.cells import own
 from orchestrator.functions.options import EffectPolicy, Key, Retry, Rules, Span, definition_of, planned_map
-from orchestrator.functions.source import check_function, named, place_of_function, where_called
+from orchestrator.functions.source import check_function, named, place_of_function, signature_of, where_called
 from orchestrator.journal.codec import IMMUTABLE
 from orchestrator.pipelines.planned import PlannedStep
 from orchestrator.types import StepKey
@@ -54,7 +54,7 @@ class StepFunction(Generic[P, T]):
     @cached_property
     def signature(self) -> inspect.Signature:
         """That of the function."""
-        return inspect.signature(self.function)
+        return signature_of(self.function)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)  # type: ignore[arg-type]  # likewise

@@ -33,7 +33,7 @@ def test_cut_at_every_commit(name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_cut_again_soon_after_a_cut(name: str) -> None:
     status, (commits,) = _ended(name, Life())
-    for at in range(2, commits + 1, 3):
+    for at in range(2, commits + 1, 4):
         for again in (1, 2, 3):
             when = SIDES[(at + again) % 2]
             assert _ended(name, Life(cut=at, when="after"), Life(cut=again, when=when))[0] == status, (at, again)
@@ -41,7 +41,7 @@ def test_cut_again_soon_after_a_cut(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_cancelled_at_every_event(name: str) -> None:
-    for at in range(1, 30, 2):
+    for at in range(1, 30, 4):
         status, _ = _ended(name, Life(during=[(at, "cancel")]))
         assert status in ("cancelled", "completed", "failed"), at
 
@@ -49,7 +49,7 @@ def test_cancelled_at_every_event(name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_cancelled_between_two_lives(name: str) -> None:
     _, (commits,) = _ended(name, Life())
-    for at in range(3, commits + 1, 2):
+    for at in range(3, commits + 1, 4):
         status, _ = _ended(name, Life(cut=at, when=SIDES[at // 2 % 2]), Life(before=["cancel"]))
         assert status in ("cancelled", "completed", "failed"), at
 

@@ -10,7 +10,7 @@ from tests.machine.functions.cases import CASES, Case
 
 
 @settings(
-    max_examples=300,
+    max_examples=150,
     derandomize=True,
     deadline=None,
     database=None,

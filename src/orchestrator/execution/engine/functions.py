@@ -485,6 +485,9 @@ class Functions:
 
     def abandon(self, asked: Asked) -> None:
         """Nobody waits for a step any more."""
+        machine = self._session.machine
+        if machine.is_asleep(asked.key) and machine.holds(asked.key):
+            return  # nothing inside of it was begun in this life, nor will be
         self._driver.give_up(asked.key, "nobody waits for it any more")
 
     def cancel(self, key: StepKey) -> None:

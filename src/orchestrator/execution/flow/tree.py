@@ -214,7 +214,7 @@ class FlowTree:
             self._held.append(asked)
         self._look_for_end()
         if self._order:
-            self._loop.call_soon(self._deliver)  # as in the first life, other tasks have their turn meanwhile
+            self._loop.call_soon(self._tell)  # as in the first life, other tasks have their turn meanwhile
 
     def perform(self, flow: Flow, asked: Asked) -> Any:
         """Do a call before returning: what came of it, now or in an earlier life."""
@@ -227,7 +227,7 @@ class FlowTree:
             else:
                 self._order = deque(item for item in self._order if item[1] != asked.key)
             self._at(flow, asked.key)
-            self._loop.call_soon(self._deliver)
+            self._loop.call_soon(self._tell)
             return self._outside.outcome(asked.key)
         if not known and self._expected and self._is_alone(flow):
             self._outside.stuck(self._surprise([asked]))
@@ -249,9 +249,11 @@ class FlowTree:
         self._parked.pop(key, None)
         if asked in self._held:
             self._held.remove(asked)
+            if self._outside.status(key) is StepStatus.RUNNING and not flow.suspended:  # since an earlier life
+                self._outside.abandon(asked)
         if self._live.pop(key, None) is not None and not flow.suspended:
             self._outside.abandon(asked)
-        self._deliver()
+        self._tell()
         self.look()
 
     def _drop(self, flow: Flow, asked: Asked) -> None:
@@ -284,7 +286,7 @@ class FlowTree:
     def _tell(self) -> None:
         """Tell the next outcome, where the functions have done what follows from the last one."""
         self._deliver()
-        while self._untold and not self._telling:
+        while self._untold and not self._telling and not self._order:  # else those came first
             self._outside.count(-1)
             self._answer(self._untold.popleft())
 
