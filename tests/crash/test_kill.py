@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.testing.kill import torture
 
-CUTS = 18
+CUTS = 12
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the harness finds children through /proc")

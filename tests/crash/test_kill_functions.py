@@ -26,7 +26,7 @@ from orchestrator.storage import open_store
 from orchestrator.testing.left_running import FOLDER, require_none_left
 from orchestrator.types import ExecutionId
 
-KILLS = int(os.environ.get("ORCHESTRATOR_KILLS", "8"))
+KILLS = int(os.environ.get("ORCHESTRATOR_KILLS", "6"))
 SEED = int(os.environ.get("ORCHESTRATOR_SEED", "20261130"))
 VICTIM = ExecutionId("victim")
 

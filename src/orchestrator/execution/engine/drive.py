@@ -580,7 +580,7 @@ class Drive:
         except Exception as exc:  # noqa: BLE001 - recorded: what the function raised
             error = self._performer.describe(exc, None).to_dict() | {"raised": raised_data(exc)}
             event = ev.ExecutionFailed(step_of(exc), error)
-        if self._given_up_late:
+        if self._given_up_late or self.session.unsettled:  # what was given up is recorded once
             self._commit_all()
         if machine.verdict is not None:  # it was cancelled, and came to an end all the same: `_end` says so
             return
