@@ -124,6 +124,7 @@ class Drive:
     _unfit: bool = False
     #: Steps that are cancelled since nobody waits for them, and why.
     _given_up: dict[Carried, str] = field(default_factory=dict)
+    _at_once: bool = False
     _given_up_late: dict[StepKey, str] = field(default_factory=dict)
     _performer: Performer = field(init=False)
     _functions: Functions = field(init=False)
@@ -315,7 +316,11 @@ class Drive:
             if self._ending and instruction.key == ROOT:  # it has its end, and is about to record it
                 continue
             mine = _is_inside(instruction.key, owner) or (instruction.key == owner and machine.is_function(owner))
-            if mine and not machine.protects(instruction.key) and not self._functions.cancels_later(carried):
+            if (
+                mine
+                and not machine.protects(instruction.key)
+                and (self._at_once or not self._functions.cancels_later(carried))
+            ):
                 self._stopped[carried] = now
                 carried.cancel()
 
@@ -671,7 +676,11 @@ class Drive:
         if self._over.done() or self.session.ended:
             return
         if machine.holds(key):
-            self._follow(machine.give_up(key))
+            self._at_once = True  # a function has ended it where it stands, also in a replay
+            try:
+                self._follow(machine.give_up(key))
+            finally:
+                self._at_once = False
             return
         self._ready = deque(i for i in self._ready if i.key != key)
         for instruction, carried in [*self._under_way.items()]:
