@@ -110,6 +110,8 @@ class Bench:
         """Run until so many handlers have begun, cancel; what was recorded of step `a`."""
         running = await self.run(steps)
         await self.until(lambda: self.said.count("begun") >= begun)
+        for _ in range(50):  # the runner hears of the start of a program some passes of the loop after that has begun
+            await asyncio.sleep(0.001)
         await self.engine.cancel("x", "enough")
         assert (await running).status is ExecutionStatus.CANCELLED
         return self.recorded("a")
