@@ -103,7 +103,7 @@ def retry_events(journal: Sequence[Entry], keys: tuple[StepKey, ...]) -> tuple[E
 def events_to_retry(session: Session, journal: Sequence[Entry], step: str | None) -> tuple[Event, ...]:
     """What is recorded of a retry, where what was cancelled with the failure keeps what ended inside of it."""
     if session.plan.function is not None:
-        keys, expanded = calls_to_retry(session, journal, step)
+        keys, expanded = calls_to_retry(session, step)
         return (
             (*rerun_events(session, journal, (keys, expanded)), ev.ExecutionRetried(()))
             if keys
@@ -187,7 +187,7 @@ def keys_to_rerun(
     """
     function = function_of(session, key)
     if function is not None:
-        again, around = calls_to_rerun(session, journal, key)
+        again, around = calls_to_rerun(session, key)
         if function == "":
             return again, around
         keys, expanded, key = dict.fromkeys(again), [*around], function

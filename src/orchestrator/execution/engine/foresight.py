@@ -79,7 +79,7 @@ def foresee(
     kept: frozenset[StepKey] = frozenset()
     if verb == "retry" and record.status is ExecutionStatus.FAILED:
         if session.plan.function is not None:
-            found, expanded = calls_to_retry(session, journal, step)
+            found, expanded = calls_to_retry(session, step)
             again, kept = frozenset(found) - frozenset(expanded), frozenset(expanded)
         else:
             again = frozenset(keys_to_retry(session, step))

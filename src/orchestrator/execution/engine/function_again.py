@@ -6,28 +6,15 @@ after a call goes with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from orchestrator.errors import InputError
 from orchestrator.execution.integration import Session
 from orchestrator.execution.machine import ROOT
-from orchestrator.journal import events as ev
-from orchestrator.journal.events import Entry
 from orchestrator.journal.keys import is_inside, owners_of
 from orchestrator.pipelines.wording import did_you_mean
 from orchestrator.status import StepStatus
 from orchestrator.types import StepKey
-
-_BEGINNINGS = (
-    ev.StepStarted,
-    ev.StepWaiting,
-    ev.LoopExpanded,
-    ev.BlockEntered,
-    ev.StepSucceeded,
-    ev.StepSkipped,
-    ev.StepFailed,
-)
-_ANEW = (ev.ExecutionRetried, ev.ExecutionRerun, ev.ExecutionRestored)
 
 
 def is_in_function(session: Session, key: StepKey) -> bool:
@@ -42,27 +29,23 @@ def function_of(session: Session, key: StepKey) -> StepKey | None:
     return next((owner for owner in reversed(owners_of(key)) if session.machine.is_function(owner)), None)
 
 
-def calls_to_rerun(
-    session: Session, journal: Sequence[Entry], key: StepKey
-) -> tuple[tuple[StepKey, ...], tuple[StepKey, ...]]:
+def calls_to_rerun(session: Session, key: StepKey) -> tuple[tuple[StepKey, ...], tuple[StepKey, ...]]:
     """A call and all that began after it in the same functions; and those around it, which keep the rest.
 
     Raises InputError where it has not begun.
     """
-    begun = begun_at(journal)
+    begun = session.beginnings
     if key not in begun or session.machine.status_of(key) in (None, StepStatus.PENDING):
         hint = did_you_mean(key, session.record.steps)
         raise InputError(f"step {key!r} has not begun, or is not there; {hint or 'nothing of it is to be run again'}")
     root = function_of(session, key) or ROOT
     around = [owner for owner in owners_of(key) if root == ROOT or owner == root or is_inside(owner, root)]
-    keys = [key, *_later(session, begun, root, begun[key], exclude={key, *around})]
+    keys = [key, *_later(session, root, begun[key], exclude={key, *around})]
     expanded = tuple(owner for owner in around if session.machine.holds(owner))
     return (*outermost(keys), *expanded), expanded
 
 
-def calls_to_retry(
-    session: Session, journal: Sequence[Entry], step: str | None
-) -> tuple[tuple[StepKey, ...], tuple[StepKey, ...]]:
+def calls_to_retry(session: Session, step: str | None) -> tuple[tuple[StepKey, ...], tuple[StepKey, ...]]:
     """The call whose failure the execution failed of, and what came after that; those around it keep the rest.
 
     None where the function failed by itself: it runs again, and what it had asked for is kept. Raises InputError.
@@ -80,36 +63,17 @@ def calls_to_retry(
         key, known = known.cause, record.steps[known.cause]
     around = [owner for owner in owners_of(key) if machine.holds(owner)]
     kept = [key] if known.block is not None and machine.is_function(key) else []  # its own code failed
-    later = _later(session, begun_at(journal), ROOT, session.outcomes.get(key, 0), exclude={key, *around})
+    later = _later(session, ROOT, session.outcomes.get(key, 0), exclude={key, *around})
     expanded = tuple(dict.fromkeys([*kept, *around]))
     return tuple(dict.fromkeys([*outermost([key, *later, *cancelled]), *expanded])), expanded
 
 
-def begun_at(journal: Sequence[Entry]) -> dict[StepKey, int]:
-    """The position at which each step began, of its latest generation."""
-    found: dict[StepKey, int] = {}
-    for entry in journal:
-        event = entry.event
-        if isinstance(event, _BEGINNINGS):
-            found.setdefault(event.key, entry.position)
-        elif isinstance(event, _ANEW):
-            kept = () if isinstance(event, ev.ExecutionRetried) else event.expanded
-            for key in event.keys:
-                if key in kept:
-                    continue
-                for known in [k for k in found if k == key or is_inside(k, key)]:
-                    del found[known]
-    return found
-
-
-def _later(
-    session: Session, begun: dict[StepKey, int], root: StepKey, position: int, exclude: set[StepKey]
-) -> list[StepKey]:
+def _later(session: Session, root: StepKey, position: int, exclude: set[StepKey]) -> list[StepKey]:
     """The calls of these functions that began after a position."""
     machine = session.machine
     return [
         key
-        for key, at in begun.items()
+        for key, at in session.beginnings.items()
         if at > position
         and key not in exclude
         and (root == ROOT or is_inside(key, root))

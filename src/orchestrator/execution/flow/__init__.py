@@ -1,7 +1,7 @@
 """A durable function under way: what it asks for, under which keys, and in which order it is answered."""
 
 from orchestrator.execution.flow.asked import Asked, Given, Make, planned
-from orchestrator.execution.flow.current import Here, current_flow, here, leave, within
+from orchestrator.execution.flow.current import Here, here, leave, within
 from orchestrator.execution.flow.flows import Flow, Suspension
 from orchestrator.execution.flow.naming import Names, keyed
 from orchestrator.execution.flow.raised import raised_data, rebuilt, step_of
@@ -17,7 +17,6 @@ __all__ = [
     "Names",
     "Outside",
     "Suspension",
-    "current_flow",
     "here",
     "keyed",
     "leave",

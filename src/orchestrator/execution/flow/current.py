@@ -32,12 +32,6 @@ def here() -> Here | None:
     return _HERE.get()
 
 
-def current_flow() -> Flow | None:
-    """The durable function that the running code belongs to."""
-    found = here()
-    return None if found is None else found.flow
-
-
 def leave() -> None:
     """What runs from here on belongs to no durable function."""
     _HERE.set(None)
